@@ -1,0 +1,29 @@
+"""Augmentation and normalisation of images on the device.
+
+An augmentation maps (key, images [B, H, W, C], options by keyword) to images of the same type, uint8 or float
+in [0, 1], and does not clip. Each example draws from a key of its own (`batch_axis.row_keys`), so the number
+of devices does not matter. All of it can be jitted and vmapped. What draws nothing takes no key.
+"""
+
+from jaxvision.augment.compose import chain
+from jaxvision.augment.geometry import horizontal_flip, pad_and_crop, random_crop, translate
+from jaxvision.augment.normalise import (
+    Preprocess,
+    normalise,
+    scale_to_plus_minus_one,
+    subtract_mean_image,
+    to_float,
+)
+
+__all__ = [
+    "Preprocess",
+    "chain",
+    "horizontal_flip",
+    "normalise",
+    "pad_and_crop",
+    "random_crop",
+    "scale_to_plus_minus_one",
+    "subtract_mean_image",
+    "to_float",
+    "translate",
+]

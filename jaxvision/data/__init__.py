@@ -1,0 +1,27 @@
+"""Data sets on the host: prepared once, then loaded as uint8 batches. Never imports jax."""
+
+from jaxvision.data.dataset import Batch, Dataset
+from jaxvision.data.fake import fake
+from jaxvision.data.loading import load
+from jaxvision.data.memory import InMemory
+from jaxvision.data.order import TrainingOrder
+from jaxvision.data.preparation import default_data_dir, prepare
+from jaxvision.data.splits import DatasetInfo, Splits
+from jaxvision.data.statistics import channel_statistics, mean_image
+from jaxvision.data.stream import Streaming
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "DatasetInfo",
+    "InMemory",
+    "Splits",
+    "Streaming",
+    "TrainingOrder",
+    "channel_statistics",
+    "default_data_dir",
+    "fake",
+    "load",
+    "mean_image",
+    "prepare",
+]

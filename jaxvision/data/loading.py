@@ -1,0 +1,106 @@
+"""`load`: a prepared data set as training, validation and test splits."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from jaxvision.data.catalog import BUILT_IN
+from jaxvision.data.dataset import Dataset
+from jaxvision.data.fake import fake as fake_splits
+from jaxvision.data.memory import InMemory
+from jaxvision.data.records import Records, labels_of
+from jaxvision.data.splits import DatasetInfo, Splits
+from jaxvision.data.stratify import stratified_cut
+from jaxvision.data.stream import Streaming
+from jaxvision.data.summary import Summary, read_summary
+from jaxvision.errors import InputError
+
+IN_MEMORY_BYTES = 2 << 30
+
+
+def load(
+    name: str,
+    data_dir: Path | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    fake: bool = False,
+    streaming: bool | None = None,
+    validation_fraction: float = 0.1,
+) -> Splits:
+    """The splits of a prepared data set; `digits` prepares itself.
+
+    `image_size` (H, W): images of another size are scaled until they just cover it and cut to their centre.
+    `fake`: small made-up data of the same shape and classes, for which nothing need be prepared.
+    `streaming`: decode from disk while training; None does so when the training images exceed 2 GiB.
+    `validation_fraction`: the part of train, stratified and the same in every run, that becomes the
+    validation split where none was prepared.
+
+    InputError when the data set is not prepared (with the command that does it), or has images of several
+    sizes and no `image_size` is given.
+    """
+    if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
+        raise InputError(f"image_size is {image_size}; expected height and width of at least 1")
+    if fake:
+        return fake_splits(name, image_size=image_size)
+    directory = _prepared(name, data_dir)
+    summary = read_summary(directory)
+    shape = _delivered_shape(name, summary, image_size)
+    if streaming is None:
+        streaming = summary.sizes["train"] * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES
+
+    def dataset(split: str) -> Dataset:
+        records, labels = Records(directory, split, shape), labels_of(directory, split)
+        return Streaming(records, labels) if streaming else InMemory(records.all_images(), labels)
+
+    train = dataset("train")
+    if "validation" in summary.sizes:
+        validation = dataset("validation")
+    else:
+        train, validation = _hold_out(train, validation_fraction)
+    sizes = {"train": len(train), "validation": len(validation), "test": summary.sizes["test"]}
+    return Splits(
+        DatasetInfo(name, shape, summary.class_names, sizes), train, validation, lambda: dataset("test")
+    )
+
+
+def _prepared(name: str, data_dir: Path | None) -> Path:
+    from jaxvision.data.preparation import is_prepared, prepare, prepared_directory
+
+    directory = prepared_directory(name, data_dir)
+    if is_prepared(directory):
+        return directory
+    if name == "digits":
+        return prepare(name, data_dir=data_dir)
+    command = f"scripts/run scripts/prepare_data.py {name} --raw PATH"
+    if data_dir:
+        command += f" --data-dir {shlex.quote(str(data_dir))}"
+    without_raw = (
+        "; without --raw it downloads the files" if name in BUILT_IN else ", an image folder or archive"
+    )
+    raise InputError(
+        f"{name}: not prepared in {directory.parent}. Run: {command} (PATH: the raw files{without_raw})"
+    )
+
+
+def _delivered_shape(name: str, summary: Summary, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
+    height, width, channels = summary.image_shape
+    if image_size is not None:
+        height, width = image_size
+    if height is None:
+        raise InputError(
+            f"{name}: images have several sizes; image_size (height and width) is needed to batch them"
+        )
+    return height, width, channels
+
+
+def _hold_out(train: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
+    """Train without the examples held out, and those."""
+    held_out = round(fraction * len(train))
+    if not 0 < held_out < len(train):
+        raise InputError(
+            f"validation_fraction is {fraction}, {held_out} of {len(train)} training examples; "
+            "expected at least one, and one left for training"
+        )
+    kept, held = stratified_cut(train.labels, [len(train) - held_out, held_out])
+    return train.take(kept), train.take(held)

@@ -1,0 +1,128 @@
+"""From a command line to a run: flags, work directory, provenance, and one line for what went wrong."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jax
+import tyro
+
+from jaxvision.errors import InputError
+from jaxvision.parallel import make_layout, multihost
+from jaxvision.training.config import resolve_length, shrink
+from jaxvision.training.run import Env, print_result
+from jaxvision.training.workdir import WorkDir
+
+BAD_INPUT = 2
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Where the run takes place; may change between restarts of a run, but for --workdir and --smoke."""
+
+    workdir: Path | None = None
+    """Directory of the run's files; the same command goes on where it stopped. Default: runs/EXPERIMENT/CONFIG."""
+    data_dir: Path | None = None
+    """Where prepared data sets are. Default: $JAXVISION_DATA or ~/jaxvision_data."""
+    parallel: Literal["replicate", "pmap", "sharded"] = "replicate"
+    """How the step is mapped over the devices."""
+    smoke: bool = False
+    """Try the experiment: a few steps on generated images."""
+
+
+def launch(run, config_class) -> None:
+    """Parse the command line and call `run(config, env)`; the last line of every experiment.
+
+    Exits with 2 and one message if what the user gave can't be used, with 143 after SIGTERM.
+    """
+    module = sys.modules[run.__module__]
+    experiment = experiment_name(module)
+    config, flags = parse(config_class, module.__doc__, experiment)
+    try:
+        config = resolve_length(config)
+        config = shrink(config) if flags.smoke else config
+        multihost.initialise()
+        path = flags.workdir or Path("runs") / experiment / fingerprint(config, smoke=flags.smoke)
+        workdir = WorkDir(path, experiment, config, flags.smoke)
+        workdir.check()
+        if result := workdir.result():
+            print(f"{path} holds the finished run:")
+            print_result(result, path)
+            return
+        layout = make_layout(flags.parallel)
+        run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))
+    except InputError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or 'storage'}: {error.strerror or error}")
+
+
+def fail(message: str) -> None:
+    """Print one message and exit with the code for bad input."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(BAD_INPUT)
+
+
+def experiment_name(module) -> str:
+    """ "digits.cnn" for experiments/digits/cnn.py, however it was started."""
+    return ".".join(Path(module.__file__).with_suffix("").parts[-2:])
+
+
+def parse(config_class, doc: str, experiment: str):
+    """(config, flags) of the command line, both without prefixes."""
+    arguments = dataclasses.make_dataclass(
+        "Arguments",
+        [
+            ("config", Annotated[config_class, tyro.conf.arg(name="")]),
+            ("flags", Annotated[Flags, tyro.conf.arg(name="")]),
+        ],
+    )
+    parsed = tyro.cli(arguments, prog=f"scripts/run experiments.{experiment}", description=doc)
+    return parsed.config, parsed.flags
+
+
+def fingerprint(config, *, smoke: bool) -> str:
+    """A short name for a config: the same command finds the same directory."""
+    text = json.dumps([dataclasses.asdict(config), smoke], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def environment(parallel: str) -> dict:
+    """Command, code, versions and devices of this run."""
+    devices = jax.devices()
+    return {
+        "command": shlex.join(sys.argv),
+        "git_revision": git_revision(),
+        "python": sys.version.split()[0],
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "devices": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), {os.cpu_count()} CPU cores",
+        "processes": jax.process_count(),
+        "parallel": parallel,
+    }
+
+
+def git_revision() -> str | None:
+    """The commit of the code, marked "-dirty" if it differs; None outside a repository."""
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--dirty",
+        "--exclude=*",
+    ]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

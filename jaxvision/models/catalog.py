@@ -1,0 +1,65 @@
+"""Every model by name."""
+
+import difflib
+import inspect
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxvision.errors import InputError
+from jaxvision.models.course_cnn import CourseCifarCNN, CourseMnistCNN, DigitsCNN
+from jaxvision.models.lenet import LeNet5
+from jaxvision.models.mlp import MLP
+from jaxvision.models.perceptron import Multiperceptron, Perceptron
+from jaxvision.ops.activations import ACTIVATIONS
+
+CONSTRUCTORS = {
+    "course_cifar_cnn": CourseCifarCNN,
+    "course_mnist_cnn": CourseMnistCNN,
+    "digits_cnn": DigitsCNN,
+    "lenet5": LeNet5,
+    "mlp": MLP,
+    "multiperceptron": Multiperceptron,
+    "perceptron": Perceptron,
+}
+
+
+def names() -> list[str]:
+    """The models that `create` knows."""
+    return sorted(CONSTRUCTORS)
+
+
+def create(name: str, **fields) -> nn.Module:
+    """The named model with these fields, which may come from JSON.
+
+    Lists become tuples; `act` and `dtype` may be names, as in act="tanh", dtype="bfloat16". Raises InputError
+    for an unknown model, field, activation or type.
+    """
+    constructor = _lookup("model", name, CONSTRUCTORS)
+    known = inspect.signature(constructor).parameters.keys() - {"parent", "name"}
+    for field in fields:
+        _lookup(f"{name} field", field, dict.fromkeys(known))
+    return constructor(**{field: _from_json(field, value) for field, value in fields.items()})
+
+
+def _from_json(field, value):
+    if isinstance(value, list):
+        return tuple(value)
+    if field == "act" and isinstance(value, str):
+        return _lookup("act", value, ACTIVATIONS)
+    if field == "dtype":
+        try:
+            return jnp.dtype(value)
+        except TypeError:
+            raise InputError(
+                f"dtype: {value!r} is no type, expected one such as float32 or bfloat16"
+            ) from None
+    return value
+
+
+def _lookup(what, name, table):
+    if name in table:
+        return table[name]
+    closest = difflib.get_close_matches(name, table, n=1)
+    hint = f"did you mean {closest[0]!r}?" if closest else f"expected one of {', '.join(sorted(table))}"
+    raise InputError(f"{what}: {name!r} is unknown, {hint}")

@@ -1,0 +1,56 @@
+"""Several processes, one program: joining them, and what only one of them does."""
+
+import os
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+
+def initialise() -> None:
+    """Join the other processes when the environment names them; do nothing on a single machine.
+
+    Set `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` in each process. On Cloud TPU pods
+    and under Slurm set `JAX_COORDINATOR_ADDRESS=auto`: JAX finds the rest.
+    """
+    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if not address:
+        return
+    if address == "auto":
+        del os.environ["JAX_COORDINATOR_ADDRESS"]
+        jax.distributed.initialize()
+        return
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        address, int(os.environ["JAX_NUM_PROCESSES"]), int(os.environ["JAX_PROCESS_ID"])
+    )
+
+
+def is_lead() -> bool:
+    """Whether this process writes the files that exist once per run."""
+    return jax.process_index() == 0
+
+
+def barrier(name: str) -> None:
+    """Wait until every process is here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def fetch(tree):
+    """Device arrays as numpy arrays, whole, in every process."""
+
+    def whole(leaf):
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated:
+            return multihost_utils.process_allgather(leaf, tiled=True)
+        return np.asarray(leaf)
+
+    return jax.tree.map(whole, tree)
+
+
+def preempted(step: int) -> bool:
+    """Whether a SIGTERM reached any process; all processes answer alike at the same step.
+
+    Only where several processes run: there JAX itself catches the signal.
+    """
+    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step)

@@ -1,0 +1,70 @@
+"""State and batch both split over the devices; the compiler inserts the communication.
+
+The per-device step runs once, on the global batch, under a mapping of size one: its reductions over the axis are
+the identity, and the shardings of State and batch make the compiler put the real ones where they are needed.
+Every large enough array of the State is cut along its longest divisible dimension, as in ZeRO (Rajbhandari et
+al. 2020, section 5.3), so parameters and optimiser state take 1/n of the memory on each of n devices.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxvision.batch_axis import BATCH_AXIS
+from jaxvision.parallel.mesh import process_rows
+from jaxvision.parallel.replicate import batch_spec
+
+MIN_ELEMENTS_TO_SPLIT = 1024  # below, the message costs more than the memory
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """Binds per-device functions with `jit` and shardings."""
+
+    mesh: Mesh
+
+    def bind(self, fn, in_axes, *, donate=()):
+        """Run `fn` on global arrays; see `Replicate.bind`."""
+        mapped = jax.vmap(fn, in_axes=in_axes, out_axes=None, axis_name=BATCH_AXIS, axis_size=1)
+
+        def run(*args):
+            args = (
+                arg
+                if axis is None
+                else jax.tree.map(lambda leaf, axis=axis: jnp.expand_dims(leaf, axis), arg)
+                for arg, axis in zip(args, in_axes)
+            )
+            return jax.tree.map(
+                lambda leaf: jax.lax.with_sharding_constraint(leaf, self.sharding(leaf.shape)), mapped(*args)
+            )
+
+        return jax.jit(run, donate_argnums=donate)
+
+    def rows(self, batch_size: int) -> slice:
+        """Rows of a global batch that this process supplies."""
+        return process_rows(self.mesh, batch_size)
+
+    def sharding(self, shape) -> NamedSharding:
+        """Where an array of the State lives: cut along its longest dimension that the devices divide."""
+        devices = self.mesh.devices.size
+        divisible = [axis for axis, size in enumerate(shape) if size % devices == 0]
+        if np.prod(shape) < MIN_ELEMENTS_TO_SPLIT or not divisible:
+            return NamedSharding(self.mesh, P())
+        return NamedSharding(self.mesh, batch_spec(max(divisible, key=lambda axis: shape[axis])))
+
+    def place(self, tree):
+        """Put State, or data every device may read, on the devices."""
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.sharding(leaf.shape)), tree)
+
+    def place_batch(self, tree, axis: int = 0):
+        """Put this process's rows of a batch on its devices, split along `axis`."""
+        sharding = NamedSharding(self.mesh, batch_spec(axis))
+        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree)
+
+    def saveable(self, tree):
+        """The tree in a form a checkpoint can be written from."""
+        return tree

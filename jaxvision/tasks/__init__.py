@@ -1,0 +1,1 @@
+"""What experiments on the same kind of problem share: its loss, its metrics, its figures."""

@@ -1,0 +1,131 @@
+"""Image classification: one label an image, softmax cross-entropy, top-1."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxvision import models, plots
+from jaxvision.augment import Preprocess, to_float
+from jaxvision.losses import softmax_cross_entropy
+from jaxvision.metrics import confusion, masked_sum, top_k_correct
+from jaxvision.training.run import Outcome, Task
+
+
+def classification_task(
+    model_name: str,
+    model_fields: dict,
+    *,
+    preprocess: Preprocess,
+    class_names: tuple[str, ...],
+    tx: optax.GradientTransformation,
+    hyper: dict,
+    augment=None,
+) -> Task:
+    """Train the named model of `models` to tell `class_names` apart.
+
+    Args:
+      model_fields: fields of the model, as JSON values; the number of classes is added.
+      preprocess: from images uint8 [B,H,W,C] to what the model sees; recorded with the model.
+      tx: the optimiser.
+      hyper: numbers a population may vary, by the names `tx` knows them.
+      augment: `augment(key, images) -> images` on float images in [0,1], in training only.
+    """
+    fields = {**model_fields, "num_classes": len(class_names)}
+    model = models.create(model_name, **fields)
+
+    def init(key, hyper):
+        return models.initialise(model, key, jnp.zeros((1, *preprocess.image_shape)))
+
+    def loss_fn(params, model_state, batch, key, hyper):
+        augment_key, dropout_key = jax.random.split(key)
+        images = to_float(batch["image"])
+        images = preprocess(augment(augment_key, images) if augment else images)
+        logits, updated = model.apply(
+            {"params": params, **model_state},
+            images,
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=list(model_state),
+        )
+        top1 = top_k_correct(logits, batch["label"])
+        return softmax_cross_entropy(logits, batch["label"]), (updated, {"top1": top1})
+
+    def metrics_fn(variables, batch):
+        logits = model.apply(variables, preprocess(batch["image"]))
+        labels, mask = batch["label"], batch["mask"]
+        return {
+            "loss": masked_sum(softmax_cross_entropy(logits, labels), mask),
+            "top1": masked_sum(top_k_correct(logits, labels), mask),
+            "confusion": confusion(logits, labels, mask, len(class_names)),
+        }
+
+    record = {
+        "model": model_name,
+        "fields": fields,
+        "preprocess": dataclasses.asdict(preprocess),
+        "class_names": list(class_names),
+    }
+    return Task(init, loss_fn, tx, metrics_fn, hyper, record)
+
+
+def classification_figures(task: Task, outcome: Outcome, *, most: int = 24) -> dict:
+    """The confusion matrix of the test split and its most confident mistakes, as `finish` takes them."""
+    class_names = task.record["class_names"]
+    figures = {
+        "confusion": (
+            "Confusion matrix of the test split: rows are true classes",
+            plots.confusion_matrix(outcome.test_metrics["confusion"], class_names),
+        )
+    }
+    index, predicted, probability = confident_mistakes(task, outcome, most=most)
+    if len(index):
+        wrong = outcome.test.gather(index)
+        figures["mistakes"] = (
+            "The most confident mistakes on the test split: true class as predicted class, probability",
+            plots.mistakes(wrong["image"], wrong["label"], predicted, probability, class_names),
+        )
+    return figures
+
+
+def confident_mistakes(
+    task: Task, outcome: Outcome, *, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(index, predicted class, its probability) of the wrong predictions on test, the surest first."""
+    model, preprocess = restore_model(task.record)
+
+    @jax.jit
+    def predict(images):
+        probabilities = jax.nn.softmax(model.apply(outcome.state.variables, preprocess(images)))
+        return probabilities.argmax(-1), probabilities.max(-1)
+
+    rows = []
+    for batch in outcome.test.evaluation_batches(min(500, len(outcome.test))):
+        predicted, probability = jax.device_get(predict(batch["image"]))
+        wrong = (predicted != batch["label"]) & (batch["mask"] > 0)
+        rows.append((batch["index"][wrong], predicted[wrong], probability[wrong]))
+    index, predicted, probability = (np.concatenate(column) for column in zip(*rows))
+    surest = np.argsort(-probability, kind="stable")[:most]
+    return index[surest], predicted[surest], probability[surest]
+
+
+def restore_model(record: dict):
+    """(model, preprocess) as a run's record describes them."""
+    return models.create(record["model"], **record["fields"]), Preprocess(**record["preprocess"])
+
+
+def first_of_each_class(dataset) -> np.ndarray:
+    """Positions of the first example of every class that occurs."""
+    _, first = np.unique(dataset.labels, return_index=True)
+    return first
+
+
+def responses_figure(task: Task, outcome: Outcome, taps: tuple[str, ...]):
+    """What the named layers answer to the first test image, one row a layer, as a Figure."""
+    model, preprocess = restore_model(task.record)
+    image = outcome.test.gather(np.array([0]))["image"]
+    _, variables = model.apply(outcome.state.variables, preprocess(image), mutable="intermediates")
+    named = {name: np.asarray(variables["intermediates"][name][0]) for name in taps}
+    return plots.responses(named, image=image[0])

@@ -1,0 +1,94 @@
+"""The numbers every experiment has; an experiment's own Config adds to them and sets its defaults."""
+
+from dataclasses import dataclass, fields, replace
+
+from jaxvision.errors import InputError
+from jaxvision.training.durations import to_steps
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how fast, and how often to look."""
+
+    seed: int = 0
+    """Root of every random number of the run."""
+    epochs: float | None = 10.0
+    """Length of training in passes over the training split; giving --steps overrides it."""
+    steps: int | None = None
+    """Length of training in updates; giving --epochs overrides it."""
+    batch_size: int = 128
+    """Examples an update, over all devices."""
+    learning_rate: float = 1e-3
+    """Step size of the optimiser at its highest."""
+    eval_every: str = "1 epoch"
+    """How often to evaluate on the validation split: '100 steps', '1 epoch', '50000 examples'."""
+    eval_batch_size: int = 1000
+    """Examples an evaluation call, over all devices."""
+    checkpoint_every: str = "1 epoch"
+    """How often to save a checkpoint: '100 steps', '1 epoch', '50000 examples'."""
+    keep_checkpoints: int = 5
+    """How many of the newest checkpoints to keep."""
+    log_every: str = "50 steps"
+    """How often to write the training loss to metrics.jsonl."""
+    steps_per_dispatch: int = 1
+    """Updates in one call to the devices; more than 1 keeps the training set on the devices."""
+    patience: int = 0
+    """Stop after so many evaluations without a lower validation loss and restore the best; 0 never stops."""
+
+    def total_steps(self, examples: int) -> int:
+        """Number of updates for a training split of `examples`."""
+        length = f"{self.epochs} epochs" if self.steps is None else f"{self.steps} steps"
+        return self.in_steps(length, examples)
+
+    def in_steps(self, duration: str, examples: int) -> int:
+        """A duration in updates."""
+        return to_steps(duration, batch_size=self.batch_size, examples=examples)
+
+
+def resolve_length(config: TrainConfig) -> TrainConfig:
+    """Keep the one of `steps` and `epochs` that was given, the other being a default.
+
+    Raises:
+      InputError: both were given, or a number that has to be positive is not.
+    """
+    default = type(config)()
+    steps_given = config.steps != default.steps
+    epochs_given = config.epochs != default.epochs
+    if steps_given and epochs_given:
+        raise InputError(
+            f"--steps {config.steps} and --epochs {config.epochs} were both given: give one of them"
+        )
+    if steps_given:
+        config = replace(config, epochs=None)
+    elif epochs_given:
+        config = replace(config, steps=None)
+    for name in ("batch_size", "eval_batch_size", "keep_checkpoints", "steps_per_dispatch"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: expected at least 1")
+    return config
+
+
+def shrink(config: TrainConfig) -> TrainConfig:
+    """The same experiment at a size for `--smoke`: four updates, looked at twice."""
+    return replace(
+        config,
+        steps=4,
+        epochs=None,
+        batch_size=8,
+        eval_batch_size=16,
+        eval_every="2 steps",
+        checkpoint_every="2 steps",
+        log_every="2 steps",
+        steps_per_dispatch=min(config.steps_per_dispatch, 2),
+    )
+
+
+def config_differences(saved: dict, config: TrainConfig) -> list[str]:
+    """Fields in which a saved config differs from `config`, as "name: saved != now"."""
+    now = {field.name: getattr(config, field.name) for field in fields(config)}
+    names = [*now, *(name for name in saved if name not in now)]
+    return [
+        f"{name}: {saved.get(name)!r} there, {now.get(name)!r} here"
+        for name in names
+        if saved.get(name) != now.get(name)
+    ]

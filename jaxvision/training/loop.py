@@ -1,0 +1,197 @@
+"""The loop: dispatches train steps and, between dispatches, lets hooks act."""
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvision.errors import InputError
+from jaxvision.parallel.multihost import fetch, preempted
+from jaxvision.training.dispatch import make_resident_dispatch, make_single_dispatch
+from jaxvision.training.state import State
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass
+class Loop:
+    """Where training stands.
+
+    Attributes:
+      state: parameters and everything else that training changes.
+      step: number of steps dispatched.
+      total_steps: where training ends.
+      sums: training metrics since they were last logged, {name: (sum, count)}.
+      seconds: time spent in this loop, over all restarts.
+      stop: set by a hook to end training now.
+    """
+
+    state: State
+    step: int
+    total_steps: int
+    sums: dict = field(default_factory=dict)
+    seconds: float = 0.0
+    stop: bool = False
+
+
+class Hook(NamedTuple):
+    """Something done every so many steps, and at the end.
+
+    Attributes:
+      every: steps between two times.
+      fire: called with the `Loop`, in the order in which the hooks are given.
+    """
+
+    every: int
+    fire: Callable[[Loop], None]
+
+
+def fit(
+    loop: Loop,
+    step,
+    train,
+    *,
+    order,
+    layout,
+    hooks: tuple[Hook, ...],
+    steps_per_dispatch: int = 1,
+    on_dispatch: Callable[[Loop], None] = lambda loop: None,
+    on_terminate: Callable[[Loop], None] = lambda loop: None,
+) -> State:
+    """Train from `loop.step` to `loop.total_steps`.
+
+    Args:
+      loop: where training stands; changed as it goes on.
+      step: a per-device train step of `make_train_step`.
+      train: a data set: `train_batches(order, start_step, rows)` and `resident()`.
+      order: which examples make which batch: `batch(step)`, `batches(start, stop)`, `batch_size`.
+      layout: a layout of `parallel`.
+      hooks: what to do between dispatches; a dispatch ends at every hook's duration.
+      steps_per_dispatch: more than one keeps the data set on the devices and runs that many steps in one call.
+      on_dispatch: called after every dispatch, without waiting for the devices.
+      on_terminate: called when the process was asked to end (SIGTERM), before it exits with code 143.
+
+    Returns:
+      The final state.
+
+    Raises:
+      InputError: a loss or gradient was not finite; the message names the step and the examples.
+      SystemExit: the process was asked to end.
+    """
+    if steps_per_dispatch > 1:
+        advance = resident_advance(step, train, order, layout, steps_per_dispatch)
+    else:
+        advance = streaming_advance(step, train, order, layout, loop.step)
+    with termination_noted() as terminated:
+        clock = Clock(loop)
+        while loop.step < loop.total_steps and not loop.stop:
+            boundary = min(
+                [loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)]
+            )
+            outstanding = []
+            while loop.step < boundary and not terminated():
+                count = min(boundary - loop.step, steps_per_dispatch)
+                loop.state, metrics = advance(loop.state, loop.step, count)
+                loop.step += count
+                outstanding.append(metrics)
+                on_dispatch(loop)
+            collect(loop, fetch(outstanding), order)
+            clock.tick()
+            for hook in hooks:
+                if loop.step % hook.every == 0 or loop.step == loop.total_steps:
+                    hook.fire(loop)
+            clock.tick()
+            if terminated() or preempted(loop.step):
+                on_terminate(loop)
+                raise SystemExit(TERMINATED)
+    return loop.state
+
+
+class Clock:
+    """Adds the time between ticks to `loop.seconds`."""
+
+    def __init__(self, loop: Loop):
+        self.loop = loop
+        self.last = time.monotonic()
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        self.loop.seconds += now - self.last
+        self.last = now
+
+
+def streaming_advance(step, train, order, layout, start_step: int):
+    """`advance(state, first_step, 1)`: one step on a batch that the host sends."""
+    dispatch = layout.bind(make_single_dispatch(step), (None, 0, None), donate=donated())
+    batches = train.train_batches(order, start_step, layout.rows(order.batch_size))
+
+    def advance(state, first_step, count):
+        (batch,) = islice(batches, count)
+        return dispatch(state, layout.place_batch(batch), layout.place(np.int32(first_step)))
+
+    return advance
+
+
+def resident_advance(step, train, order, layout, capacity: int):
+    """`advance(state, first_step, steps)`: up to `capacity` steps in one call, the data on the devices."""
+    examples = train.resident()
+    if examples is None:
+        raise InputError("this data set is too large to live on the devices: give --steps-per-dispatch 1")
+    dispatch = layout.bind(make_resident_dispatch(step), (None, None, 1, None, None), donate=donated())
+    examples = layout.place(examples)
+    rows = layout.rows(order.batch_size)
+
+    def advance(state, first_step, count):
+        indices = order.batches(first_step, first_step + capacity)[:, rows]
+        return dispatch(
+            state,
+            examples,
+            layout.place_batch(indices, axis=1),
+            layout.place(np.int32(first_step)),
+            layout.place(np.int32(count)),
+        )
+
+    return advance
+
+
+def donated() -> tuple[int, ...]:
+    """Whether a dispatch may reuse the old State's memory.
+
+    Not on a CPU: there a checkpoint being written in the background reads that very memory.
+    """
+    return () if jax.default_backend() == "cpu" else (0,)
+
+
+def collect(loop: Loop, fetched: list[dict], order) -> None:
+    """Add the metrics of dispatches to the loop's sums; raise if a step was bad."""
+    for metrics in fetched:
+        bad_step = int(metrics.pop("bad_step"))
+        if bad_step >= 0:
+            examples = ", ".join(map(str, order.batch(bad_step)))
+            raise InputError(
+                f"loss or gradient not finite at step {bad_step}; nothing of that step was applied and the last "
+                f"checkpoint stands. Its training examples: {examples}"
+            )
+        for name, (total, count) in metrics.items():
+            old_total, old_count = loop.sums.get(name, (0.0, 0.0))
+            loop.sums[name] = (old_total + float(total), old_count + float(count))
+
+
+@contextmanager
+def termination_noted():
+    """Yields a function that tells whether SIGTERM came; with several processes JAX has its own handler."""
+    received = []
+    if jax.process_count() > 1:
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,49 @@
+"""metrics.jsonl for programs and TensorBoard event files for people."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jaxvision.files import write_whole
+
+
+def read_records(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl; a last line torn by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+class Recorder:
+    """Appends scalars to `directory/metrics.jsonl` and mirrors them in `directory/tensorboard`.
+
+    Opening it for `step` drops every line of a later step: they will be written again.
+    """
+
+    def __init__(self, directory: Path, step: int):
+        from tensorboardX import SummaryWriter
+
+        self.records = [
+            record for record in read_records(directory / "metrics.jsonl") if record["step"] <= step
+        ]
+        write_whole(
+            directory / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self.records)
+        )
+        self._lines = (directory / "metrics.jsonl").open("a")
+        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, split: str, metrics: dict) -> None:
+        """Record the scalars among `metrics`; an array [P] of a population gives a line a member."""
+        scalars = {name: value for name, value in metrics.items() if np.ndim(value) == 0}
+        record = {"step": step, "split": split, **scalars}
+        self._lines.write(json.dumps(record) + "\n")
+        self._lines.flush()
+        self.records.append(record)
+        for name, value in scalars.items():
+            self._events.add_scalar(f"{name}/{split}", value, step)
+
+    def close(self) -> None:
+        self._lines.close()
+        self._events.close()

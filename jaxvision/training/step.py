@@ -1,0 +1,70 @@
+"""One update of the parameters, written for one device's part of the batch."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxvision.batch_axis import sum_over_batch
+from jaxvision.training.state import State, inject_hyper
+
+
+def make_train_step(loss_fn, tx: optax.GradientTransformation):
+    """The per-device train step for a loss.
+
+    Args:
+      loss_fn: `loss_fn(params, model_state, batch, key, hyper) -> (losses [B], (model_state, scalars))`, with
+        `scalars` a dictionary of further numbers per example, [B] each, to be averaged and logged.
+      tx: the optimiser.
+
+    Returns:
+      `step(state, batch, expected_step) -> (state, metrics)`, pure, to be bound by `parallel`. `batch` is this
+      device's part; its optional entry "mask" [B] weighs the examples. Metrics are (sum, count) over the global
+      batch, and "bad_step" (int32): the step whose loss or gradient was not finite, -1 if there was none.
+
+      A bad step leaves the state as it was. The state then stays behind `expected_step`, and every later step
+      of the same dispatch does nothing, so no batch is trained on out of turn.
+    """
+
+    def step(state: State, batch: dict, expected_step: jax.Array):
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+
+        def total_loss(params):
+            losses, (model_state, scalars) = loss_fn(params, state.model_state, batch, key, state.hyper)
+            mask = batch.get("mask", jnp.ones_like(losses))
+            sums = {name: (jnp.sum(values * mask), jnp.sum(mask)) for name, values in scalars.items()}
+            sums["loss"] = (jnp.sum(losses * mask), jnp.sum(mask))
+            return sums["loss"][0], (model_state, sums)
+
+        # The gradient of the local sum, then one reduction: a psum inside would be transposed to another psum.
+        gradients, (model_state, sums) = jax.grad(total_loss, has_aux=True)(state.params)
+        gradients, sums = sum_over_batch((gradients, sums))
+        loss, count = sums["loss"]
+        gradients = jax.tree.map(lambda gradient: gradient / count, gradients)
+
+        opt_state = inject_hyper(state.opt_state, state.hyper)
+        updates, opt_state = tx.update(gradients, opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+
+        finite = jnp.isfinite(loss) & all_finite(gradients)
+        in_turn = state.step == expected_step
+        applied = finite & in_turn
+
+        def if_applied(new, old):
+            return jax.tree.map(lambda new, old: jnp.where(applied, new, old), new, old)
+
+        state = state.replace(
+            step=state.step + applied,
+            params=if_applied(params, state.params),
+            model_state=if_applied(model_state, state.model_state),
+            opt_state=if_applied(opt_state, state.opt_state),
+        )
+        metrics = jax.tree.map(lambda total: jnp.where(applied, total, 0.0), sums)
+        metrics["bad_step"] = jnp.where(in_turn & ~finite, expected_step, -1)
+        return state, metrics
+
+    return step
+
+
+def all_finite(tree) -> jax.Array:
+    """Whether no element is NaN or infinite. Unlike a norm, this reduction vectorises on a CPU."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
