@@ -61,9 +61,7 @@ class Preprocess:
             if statistic.shape not in (shape, shape[2:]):
                 raise InputError(f"{field}: shape {statistic.shape}, expected {shape[2:]} or {shape}")
             if not np.isfinite(statistic).all() or (field == "std" and not (statistic > 0).all()):
-                raise InputError(
-                    f"{field}: holds a number that is not finite{' and positive' * (field == 'std')}"
-                )
+                raise InputError(f"{field}: holds a number that is not finite{' and positive' * (field == 'std')}")
             object.__setattr__(self, field, _as_tuples(statistic.tolist()))
 
     def __call__(self, images: jax.Array) -> jax.Array:

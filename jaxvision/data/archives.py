@@ -26,9 +26,7 @@ def unpacked(raw: Path, directory: Path) -> Path:
     elif zipfile.is_zipfile(raw):
         members = _zip_members(raw)
     else:
-        raise InputError(
-            f"{raw}: not a directory and not an archive; expected .zip, .tar, .tar.gz or .tar.xz"
-        )
+        raise InputError(f"{raw}: not a directory and not an archive; expected .zip, .tar, .tar.gz or .tar.xz")
     directory.mkdir(parents=True)
     try:
         for name, content in members:

@@ -60,6 +60,4 @@ def gather_padded(dataset: Dataset, indices: np.ndarray) -> Batch:
 
 def check_order(dataset: Dataset, order: TrainingOrder) -> None:
     if order.num_examples != len(dataset):
-        raise InputError(
-            f"the training order is of {order.num_examples} examples, the data set has {len(dataset)}"
-        )
+        raise InputError(f"the training order is of {order.num_examples} examples, the data set has {len(dataset)}")

@@ -62,9 +62,7 @@ def download(source: Download, directory: Path) -> Path:
         if md5 == source.md5:
             return path
         failures.append(f"{url}: MD5 {md5}, expected {source.md5}")
-    raise InputError(
-        f"cannot download {'; '.join(failures)}. Files you already have are given with --raw PATH"
-    )
+    raise InputError(f"cannot download {'; '.join(failures)}. Files you already have are given with --raw PATH")
 
 
 class _UnreachableError(Exception):
@@ -88,7 +86,11 @@ def _body(url: str) -> Iterator[tuple[bytes, int | None]]:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             total = int(response.headers["Content-Length"] or 0) or None
+            received = 0
             while chunk := response.read(CHUNK_BYTES):
+                received += len(chunk)
                 yield chunk, total
+            if total and received < total:
+                raise _UnreachableError(f"broke off after {received} of {total} bytes")
     except (OSError, HTTPException) as error:
         raise _UnreachableError(error) from error

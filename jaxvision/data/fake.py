@@ -19,10 +19,8 @@ def fake(name: str, *, image_size: tuple[int, int] | None = None) -> Splits:
     if image_size:
         shape = (*image_size, shape[2])
     class_names = built_in.class_names if built_in else DEFAULT_CLASSES
-    splits = {
-        split: _blobs(size, shape, len(class_names), i) for i, (split, size) in enumerate(SIZES.items())
-    }
-    info = DatasetInfo(name, shape, class_names, SIZES)
+    splits = {split: _blobs(size, shape, len(class_names), i) for i, (split, size) in enumerate(SIZES.items())}
+    info = DatasetInfo(name, shape, class_names, dict(SIZES))
     return Splits(info, splits["train"], splits["validation"], lambda: splits["test"])
 
 

@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +81,11 @@ def read_split_folders(
     for split, folder in folders.items():
         splits[split], bad = _inspected(root, _listed(folder, class_names)[1], on_bad_image)
         skipped += bad
-    if image_shape:
-        _check_shape(splits, image_shape)
-    return _contents(root, class_names, splits, skipped)
+    contents = _contents(root, class_names, splits, skipped)
+    if image_shape is None:
+        return contents
+    _check_size(splits, image_shape[:2])
+    return replace(contents, image_shape=image_shape)  # colour, even should all images be grey
 
 
 def descend(root: Path) -> Path:
@@ -131,9 +133,7 @@ def _listed(
     return class_names, listed
 
 
-def _inspected(
-    root: Path, listed: list[tuple[Path, int]], on_bad_image: str
-) -> tuple[list[ImageFile], list[str]]:
+def _inspected(root: Path, listed: list[tuple[Path, int]], on_bad_image: str) -> tuple[list[ImageFile], list[str]]:
     """The images that decode, in order, and the names of those that do not where these are to be skipped."""
     images, skipped = [], []
     for path, label, found in tracked(_inspections(listed), "checking images", len(listed)):
@@ -176,10 +176,10 @@ def inspect(path: Path) -> tuple[tuple[int, int], bool] | str:
     return (height, width), mode in GREY_MODES
 
 
-def _check_shape(splits: dict[str, list[ImageFile]], image_shape: tuple[int, int, int]) -> None:
+def _check_size(splits: dict[str, list[ImageFile]], size: tuple[int, int]) -> None:
     for image in (image for images in splits.values() for image in images):
-        if image.size != image_shape[:2]:
-            raise InputError(f"{image.path}: image of {image.size}, expected {image_shape[:2]}")
+        if image.size != size:
+            raise InputError(f"{image.path}: image of {image.size}, expected {size}")
 
 
 def _contents(

@@ -9,6 +9,7 @@ from jaxvision.data.catalog import BUILT_IN
 from jaxvision.data.dataset import Dataset
 from jaxvision.data.fake import fake as fake_splits
 from jaxvision.data.memory import InMemory
+from jaxvision.data.preparation import is_prepared, prepare, prepared_directory
 from jaxvision.data.records import Records, labels_of
 from jaxvision.data.splits import DatasetInfo, Splits
 from jaxvision.data.stratify import stratified_cut
@@ -59,14 +60,10 @@ def load(
     else:
         train, validation = _hold_out(train, validation_fraction)
     sizes = {"train": len(train), "validation": len(validation), "test": summary.sizes["test"]}
-    return Splits(
-        DatasetInfo(name, shape, summary.class_names, sizes), train, validation, lambda: dataset("test")
-    )
+    return Splits(DatasetInfo(name, shape, summary.class_names, sizes), train, validation, lambda: dataset("test"))
 
 
 def _prepared(name: str, data_dir: Path | None) -> Path:
-    from jaxvision.data.preparation import is_prepared, prepare, prepared_directory
-
     directory = prepared_directory(name, data_dir)
     if is_prepared(directory):
         return directory
@@ -75,9 +72,7 @@ def _prepared(name: str, data_dir: Path | None) -> Path:
     command = f"scripts/run scripts/prepare_data.py {name} --raw PATH"
     if data_dir:
         command += f" --data-dir {shlex.quote(str(data_dir))}"
-    without_raw = (
-        "; without --raw it downloads the files" if name in BUILT_IN else ", an image folder or archive"
-    )
+    without_raw = "; without --raw it downloads the files" if name in BUILT_IN else ", an image folder or archive"
     raise InputError(
         f"{name}: not prepared in {directory.parent}. Run: {command} (PATH: the raw files{without_raw})"
     )

@@ -6,18 +6,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jaxvision.data.archives import unpacked
-from jaxvision.data.builders import VERSION, write_records
 from jaxvision.data.catalog import BUILT_IN
 from jaxvision.data.contents import Contents
 from jaxvision.data.download import DOWNLOADS, download
 from jaxvision.data.folders import descend, read_folder
 from jaxvision.data.summary import FILE_NAME, summarise, write_summary
+from jaxvision.data.writer import VERSION, write_records
 from jaxvision.errors import InputError
 
 
-def prepare(
-    name: str, raw: Path | None = None, data_dir: Path | None = None, on_bad_image: str = "error"
-) -> Path:
+def prepare(name: str, raw: Path | None = None, data_dir: Path | None = None, on_bad_image: str = "error") -> Path:
     """Prepare a data set, unless that is done already; returns its directory.
 
     A built-in name reads its publisher's files from `raw` (a directory or an archive) or downloads them; any
@@ -34,7 +32,7 @@ def prepare(
         raise InputError(
             f"{name}: not built in ({', '.join(BUILT_IN)}), so an image folder; expected its --raw PATH"
         )
-    if directory.exists():
+    if directory.exists() and not is_prepared(directory):  # asked again: another process may be just done
         raise InputError(f"{directory}: exists but was not prepared by jaxvision; move it away")
     try:
         data_root = directory.parent.parent
@@ -54,9 +52,7 @@ def default_data_dir() -> Path:
 def prepared_directory(name: str, data_dir: Path | None) -> Path:
     """Where the data set is, once prepared. InputError for a name that cannot be a directory's."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise InputError(
-            f"{name!r}: not a data set name; expected lower-case letters, digits and underscores"
-        )
+        raise InputError(f"{name!r}: not a data set name; expected lower-case letters, digits and underscores")
     return Path(data_dir or default_data_dir()).expanduser() / name / VERSION
 
 
@@ -70,7 +66,9 @@ def _prepare_in(workspace: Path, name: str, raw: Path | None, on_bad_image: str,
         contents = _read(name, _raw_directory(name, raw, workspace / "downloaded", unpacked_to), on_bad_image)
     except InputError as error:  # names files where they were unpacked, to be gone in a moment
         raise InputError(str(error).replace(str(unpacked_to), str(raw))) from error
-    written = write_records(contents, name, workspace / "prepared")
+    written = workspace / "prepared"
+    written.mkdir()
+    write_records(contents, name, written)
     write_summary(summarise(contents), written)
     directory.parent.mkdir(exist_ok=True)
     try:

@@ -65,9 +65,7 @@ def read_cifar(
     return Contents(CIFAR_SHAPE, class_names, splits)
 
 
-def read_cifar_file(
-    path: Path, label_bytes: int, class_names: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def read_cifar_file(path: Path, label_bytes: int, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N,32,32,3] and labels uint8 [N]."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a file of CIFAR's binary version")

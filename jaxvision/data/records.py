@@ -43,7 +43,7 @@ class Records:
         shape = (len(labels_of(self.directory, self.split)), *self.image_shape)
         try:
             return _cached(cache, shape)
-        except (OSError, ValueError):  # absent, or not what it should be
+        except (OSError, EOFError, ValueError):  # absent, or not what it should be
             pass
         images = self._decode_all(shape)
         try:
@@ -55,8 +55,7 @@ class Records:
     def _decode_all(self, shape: tuple[int, ...]) -> np.ndarray:
         images = np.empty(shape, np.uint8)
         chunks = [
-            range(i, min(i + DECODED_AT_A_TIME, len(images)))
-            for i in range(0, len(images), DECODED_AT_A_TIME)
+            range(i, min(i + DECODED_AT_A_TIME, len(images))) for i in range(0, len(images), DECODED_AT_A_TIME)
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for chunk, decoded in zip(chunks, pool.map(self.images, chunks)):

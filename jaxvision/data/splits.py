@@ -27,6 +27,8 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Splits:
+    """The parts of a data set; the test split only through `open_test`."""
+
     info: DatasetInfo
     train: Dataset
     validation: Dataset
@@ -62,6 +64,4 @@ def _recorded_sha256(record: Path) -> str:
     try:
         return str(json.loads(record.read_bytes())["parameters_sha256"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{record}: not the record of an opened test split (no parameters_sha256)"
-        ) from error
+        raise InputError(f"{record}: not the record of an opened test split (no parameters_sha256)") from error

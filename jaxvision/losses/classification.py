@@ -20,6 +20,4 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *, label_smoothi
     if label_smoothing == 0:
         return loss
     uniform = jnp.full_like(logits, 1 / logits.shape[-1])
-    return (1 - label_smoothing) * loss + label_smoothing * optax.losses.softmax_cross_entropy(
-        logits, uniform
-    )
+    return (1 - label_smoothing) * loss + label_smoothing * optax.losses.softmax_cross_entropy(logits, uniform)

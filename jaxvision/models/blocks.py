@@ -27,9 +27,7 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
         x = x + module.get_variable("perturbations", name)
     if module.is_mutable_collection("intermediates"):
         if module.has_variable("intermediates", name):
-            raise ValueError(
-                f"two taps are called {name!r}, or `intermediates` of an earlier apply were passed in"
-            )
+            raise ValueError(f"two taps are called {name!r}, or `intermediates` of an earlier apply were passed in")
         module.put_variable("intermediates", name, x)
     return x
 

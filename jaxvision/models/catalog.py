@@ -51,9 +51,7 @@ def _from_json(field, value):
         try:
             return jnp.dtype(value)
         except TypeError:
-            raise InputError(
-                f"dtype: {value!r} is no type, expected one such as float32 or bfloat16"
-            ) from None
+            raise InputError(f"dtype: {value!r} is no type, expected one such as float32 or bfloat16") from None
     return value
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxvision.errors import InputError
 
 
+@functools.partial(jax.jit, static_argnames=("window", "stride", "padding"))
 def max_pool(images: jax.Array, window: int, *, stride: int | None = None, padding: int = 0) -> jax.Array:
     """Largest value of each window; padding never wins. Windows may overlap (Krizhevsky et al. 2012, 3.4).
 
@@ -21,6 +22,7 @@ def max_pool(images: jax.Array, window: int, *, stride: int | None = None, paddi
     return functools.reduce(_larger, _window_slices(images, window, stride, padding, -jnp.inf))
 
 
+@functools.partial(jax.jit, static_argnames=("window", "stride", "padding"))
 def avg_pool(images: jax.Array, window: int, *, stride: int | None = None, padding: int = 0) -> jax.Array:
     """Sum of each window over window**2, so padding counts as zeros. Shapes and errors as in `max_pool`."""
     return sum(_window_slices(images, window, stride, padding, 0)) / window**2

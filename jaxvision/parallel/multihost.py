@@ -6,6 +6,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxvision.errors import InputError
+
 
 def initialise() -> None:
     """Join the other processes when the environment names them; do nothing on a single machine.
@@ -20,10 +22,14 @@ def initialise() -> None:
         del os.environ["JAX_COORDINATOR_ADDRESS"]
         jax.distributed.initialize()
         return
+    try:
+        processes, process = (int(os.environ[name]) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
+    except (KeyError, ValueError):
+        raise InputError(
+            "JAX_COORDINATOR_ADDRESS is set: expected numbers in JAX_NUM_PROCESSES and JAX_PROCESS_ID as well"
+        ) from None
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(
-        address, int(os.environ["JAX_NUM_PROCESSES"]), int(os.environ["JAX_PROCESS_ID"])
-    )
+    jax.distributed.initialize(address, processes, process)
 
 
 def is_lead() -> bool:

@@ -129,7 +129,7 @@ class Checkpoints:
 
     def _clear_unusable(self) -> None:
         """Delete checkpoints never finished; set aside, with a warning, those changed since they were written."""
-        for path in self._directory.glob("*"):
+        for path in self._directory.glob("[0-9]*"):
             if path.suffix == CORRUPT:
                 continue
             if not (path / MANIFEST).exists():
@@ -155,16 +155,15 @@ def load_variables(directory: Path, template: dict) -> dict:
     Raises:
       InputError: no checkpoint is whole.
     """
-    for path in reversed(finished_checkpoints(directory.absolute())):
-        if not changed_file(path):
-            device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-            abstract = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
-            )
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-                args = ocp.args.Composite(variables=ocp.args.StandardRestore(abstract))
-                return checkpointer.restore(path, args=args).variables
-    raise InputError(f"{directory}: no checkpoint that is whole; expected those of a run that has trained")
+    whole = (path for path in reversed(finished_checkpoints(directory.absolute())) if not changed_file(path))
+    path = next(whole, None)
+    if path is None:
+        raise InputError(f"{directory}: no checkpoint that is whole; expected those of a run that has trained")
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template)
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        args = ocp.args.Composite(variables=ocp.args.StandardRestore(abstract))
+        return checkpointer.restore(path, args=args).variables
 
 
 def finished_checkpoints(directory: Path) -> list[Path]:
@@ -205,5 +204,5 @@ class failures_named:
 
     def __exit__(self, kind, error, traceback):
         if isinstance(error, OSError | ValueError | RuntimeError):
-            reason = str(error).strip().splitlines()[0][:300]
+            reason = (str(error).strip() or kind.__name__).splitlines()[0][:300]
             raise InputError(f"cannot write checkpoint {self.path}: {reason}") from error

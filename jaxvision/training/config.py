@@ -1,9 +1,19 @@
 """The numbers every experiment has; an experiment's own Config adds to them and sets its defaults."""
 
-from dataclasses import dataclass, fields, replace
+import json
+from dataclasses import asdict, dataclass, replace
 
 from jaxvision.errors import InputError
 from jaxvision.training.durations import to_steps
+
+LEAST = {
+    "seed": 0,
+    "patience": 0,
+    "batch_size": 1,
+    "eval_batch_size": 1,
+    "keep_checkpoints": 1,
+    "steps_per_dispatch": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +72,28 @@ def resolve_length(config: TrainConfig) -> TrainConfig:
         config = replace(config, epochs=None)
     elif epochs_given:
         config = replace(config, steps=None)
-    for name in ("batch_size", "eval_batch_size", "keep_checkpoints", "steps_per_dispatch"):
-        if getattr(config, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: expected at least 1")
+    check_numbers(config)
     return config
+
+
+def check_numbers(config: TrainConfig) -> None:
+    """Raise InputError for the first number or duration that makes no sense, as a flag."""
+    for name, least in LEAST.items():
+        if getattr(config, name) < least:
+            raise InputError(f"--{flag(name)} {getattr(config, name)}: expected at least {least}")
+    length = "epochs" if config.steps is None else "steps"
+    durations = {length: f"{getattr(config, length)} {length}"}
+    durations |= {name: getattr(config, name) for name in ("log_every", "eval_every", "checkpoint_every")}
+    for name, duration in durations.items():
+        try:
+            config.in_steps(duration, 1)
+        except InputError as error:
+            raise InputError(f"--{flag(name)}: {error}") from None
+
+
+def flag(name: str) -> str:
+    """A field's name on the command line."""
+    return name.replace("_", "-")
 
 
 def shrink(config: TrainConfig) -> TrainConfig:
@@ -85,7 +113,7 @@ def shrink(config: TrainConfig) -> TrainConfig:
 
 def config_differences(saved: dict, config: TrainConfig) -> list[str]:
     """Fields in which a saved config differs from `config`, as "name: saved != now"."""
-    now = {field.name: getattr(config, field.name) for field in fields(config)}
+    now = json.loads(json.dumps(asdict(config)))  # as it was saved: tuples are lists
     names = [*now, *(name for name in saved if name not in now)]
     return [
         f"{name}: {saved.get(name)!r} there, {now.get(name)!r} here"

@@ -1,24 +1,85 @@
 """What one call to the devices does: one step, or as many as fit before something has to happen on the host."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from jaxvision.errors import InputError
 
 
-def make_single_dispatch(step):
-    """`dispatch(state, batch, first_step) -> (state, metrics)`: one step on a batch sent from the host."""
+def make_advance(step, train, *, order, layout, steps_per_dispatch: int = 1):
+    """`advance(state, first_step, most) -> (state, metrics, steps)`: at most `most` steps from `first_step` on.
 
-    def dispatch(state, batch, first_step):
-        return step(state, batch, first_step)
+    Args:
+      step: a per-device train step of `make_train_step`.
+      train: a data set: `train_batches(order, start_step, rows)` and `resident()`.
+      order: which examples make which batch: `batch(step)`, `batches(start, stop)`, `batch_size`.
+      layout: a layout of `parallel`.
+      steps_per_dispatch: more than 1 keeps the data set on the devices and runs so many steps in one call.
+    """
+    if steps_per_dispatch > 1:
+        return ResidentAdvance(step, train, order, layout, steps_per_dispatch)
+    return StreamingAdvance(step, train, order, layout)
 
-    return dispatch
+
+class StreamingAdvance:
+    """One step a call, on a batch that the host sends."""
+
+    def __init__(self, step, train, order, layout):
+        self.order = order
+        self._layout = layout
+        self._train = train
+        self._dispatch = layout.bind(step, (None, 0, None), donate=donated())
+        self._next_step = -1
+        self._batches: Iterator = iter(())
+
+    def __call__(self, state, first_step: int, most: int):
+        if first_step != self._next_step:
+            rows = self._layout.rows(self.order.batch_size)
+            self._batches = self._train.train_batches(self.order, first_step, rows)
+        (batch,) = islice(self._batches, 1)
+        self._next_step = first_step + 1
+        place = self._layout.place
+        state, metrics = self._dispatch(state, self._layout.place_batch(batch), place(np.int32(first_step)))
+        return state, metrics, 1
 
 
-def make_resident_dispatch(step):
+class ResidentAdvance:
+    """Up to `capacity` steps a call, on examples that live on the devices."""
+
+    def __init__(self, step, train, order, layout, capacity: int):
+        examples = train.resident()
+        if examples is None:
+            raise InputError("this data set is too large to live on the devices: give --steps-per-dispatch 1")
+        self.order = order
+        self._layout = layout
+        self._capacity = capacity
+        self._examples = layout.place(examples)
+        self._dispatch = layout.bind(many_steps(step), (None, None, 1, None, None), donate=donated())
+
+    def __call__(self, state, first_step: int, most: int):
+        steps = min(most, self._capacity)
+        rows = self._layout.rows(self.order.batch_size)
+        indices = self.order.batches(first_step, first_step + self._capacity)[:, rows]
+        place = self._layout.place
+        state, metrics = self._dispatch(
+            state,
+            self._examples,
+            self._layout.place_batch(indices, axis=1),
+            place(np.int32(first_step)),
+            place(np.int32(steps)),
+        )
+        return state, metrics, steps
+
+
+def many_steps(step):
     """`dispatch(state, examples, indices, first_step, steps) -> (state, metrics)`: many steps in one call.
 
-    The whole data set, `examples`, lives on the devices; `indices` [capacity, B] name the examples of each
-    batch and the first `steps` rows are used. The count is an argument, not a shape: one compilation serves
-    every length. Metrics are summed over the steps.
+    `indices` [capacity, B] name the examples of each batch; the first `steps` rows are used. The count is an
+    argument, not a shape: one compilation serves every length. Metrics are summed over the steps.
     """
 
     def one(state, examples, indices, expected_step):
@@ -43,3 +104,11 @@ def add_metrics(a: dict, b: dict) -> dict:
     total = jax.tree.map(lambda x, y: x + y, a, b)
     total["bad_step"] = jnp.maximum(a["bad_step"], b["bad_step"])
     return total
+
+
+def donated() -> tuple[int, ...]:
+    """Which arguments of a dispatch may give their memory to its results: the State.
+
+    Not on a CPU: there a checkpoint being written in the background reads that very memory.
+    """
+    return () if jax.default_backend() == "cpu" else (0,)

@@ -5,15 +5,12 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import fetch, preempted
-from jaxvision.training.dispatch import make_resident_dispatch, make_single_dispatch
 from jaxvision.training.state import State
 
 TERMINATED = 128 + signal.SIGTERM
@@ -54,13 +51,9 @@ class Hook(NamedTuple):
 
 def fit(
     loop: Loop,
-    step,
-    train,
+    advance: Callable,
     *,
-    order,
-    layout,
-    hooks: tuple[Hook, ...],
-    steps_per_dispatch: int = 1,
+    hooks: tuple[Hook, ...] = (),
     on_dispatch: Callable[[Loop], None] = lambda loop: None,
     on_terminate: Callable[[Loop], None] = lambda loop: None,
 ) -> State:
@@ -68,12 +61,8 @@ def fit(
 
     Args:
       loop: where training stands; changed as it goes on.
-      step: a per-device train step of `make_train_step`.
-      train: a data set: `train_batches(order, start_step, rows)` and `resident()`.
-      order: which examples make which batch: `batch(step)`, `batches(start, stop)`, `batch_size`.
-      layout: a layout of `parallel`.
+      advance: what `make_advance` returns.
       hooks: what to do between dispatches; a dispatch ends at every hook's duration.
-      steps_per_dispatch: more than one keeps the data set on the devices and runs that many steps in one call.
       on_dispatch: called after every dispatch, without waiting for the devices.
       on_terminate: called when the process was asked to end (SIGTERM), before it exits with code 143.
 
@@ -84,10 +73,6 @@ def fit(
       InputError: a loss or gradient was not finite; the message names the step and the examples.
       SystemExit: the process was asked to end.
     """
-    if steps_per_dispatch > 1:
-        advance = resident_advance(step, train, order, layout, steps_per_dispatch)
-    else:
-        advance = streaming_advance(step, train, order, layout, loop.step)
     with termination_noted() as terminated:
         clock = Clock(loop)
         while loop.step < loop.total_steps and not loop.stop:
@@ -96,14 +81,13 @@ def fit(
             )
             outstanding = []
             while loop.step < boundary and not terminated():
-                count = min(boundary - loop.step, steps_per_dispatch)
-                loop.state, metrics = advance(loop.state, loop.step, count)
-                loop.step += count
+                loop.state, metrics, steps = advance(loop.state, loop.step, boundary - loop.step)
+                loop.step += steps
                 outstanding.append(metrics)
                 on_dispatch(loop)
-            collect(loop, fetch(outstanding), order)
+            collect(loop, fetch(outstanding), advance.order)
             clock.tick()
-            for hook in hooks:
+            for hook in hooks if outstanding else ():  # no step was made if SIGTERM came first
                 if loop.step % hook.every == 0 or loop.step == loop.total_steps:
                     hook.fire(loop)
             clock.tick()
@@ -124,48 +108,6 @@ class Clock:
         now = time.monotonic()
         self.loop.seconds += now - self.last
         self.last = now
-
-
-def streaming_advance(step, train, order, layout, start_step: int):
-    """`advance(state, first_step, 1)`: one step on a batch that the host sends."""
-    dispatch = layout.bind(make_single_dispatch(step), (None, 0, None), donate=donated())
-    batches = train.train_batches(order, start_step, layout.rows(order.batch_size))
-
-    def advance(state, first_step, count):
-        (batch,) = islice(batches, count)
-        return dispatch(state, layout.place_batch(batch), layout.place(np.int32(first_step)))
-
-    return advance
-
-
-def resident_advance(step, train, order, layout, capacity: int):
-    """`advance(state, first_step, steps)`: up to `capacity` steps in one call, the data on the devices."""
-    examples = train.resident()
-    if examples is None:
-        raise InputError("this data set is too large to live on the devices: give --steps-per-dispatch 1")
-    dispatch = layout.bind(make_resident_dispatch(step), (None, None, 1, None, None), donate=donated())
-    examples = layout.place(examples)
-    rows = layout.rows(order.batch_size)
-
-    def advance(state, first_step, count):
-        indices = order.batches(first_step, first_step + capacity)[:, rows]
-        return dispatch(
-            state,
-            examples,
-            layout.place_batch(indices, axis=1),
-            layout.place(np.int32(first_step)),
-            layout.place(np.int32(count)),
-        )
-
-    return advance
-
-
-def donated() -> tuple[int, ...]:
-    """Whether a dispatch may reuse the old State's memory.
-
-    Not on a CPU: there a checkpoint being written in the background reads that very memory.
-    """
-    return () if jax.default_backend() == "cpu" else (0,)
 
 
 def collect(loop: Loop, fetched: list[dict], order) -> None:

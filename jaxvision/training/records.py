@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvision.files import write_whole
+from jaxvision.parallel.multihost import is_lead
 
 
 def read_records(path: Path) -> list[dict]:
@@ -19,7 +20,8 @@ def read_records(path: Path) -> list[dict]:
 class Recorder:
     """Appends scalars to `directory/metrics.jsonl` and mirrors them in `directory/tensorboard`.
 
-    Opening it for `step` drops every line of a later step: they will be written again.
+    Opening it for `step` drops every line of a later step: they will be written again. Of several processes
+    only the lead writes.
     """
 
     def __init__(self, directory: Path, step: int):
@@ -28,6 +30,9 @@ class Recorder:
         self.records = [
             record for record in read_records(directory / "metrics.jsonl") if record["step"] <= step
         ]
+        self._is_lead = is_lead()
+        if not self._is_lead:
+            return
         write_whole(
             directory / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self.records)
         )
@@ -38,12 +43,16 @@ class Recorder:
         """Record the scalars among `metrics`; an array [P] of a population gives a line a member."""
         scalars = {name: value for name, value in metrics.items() if np.ndim(value) == 0}
         record = {"step": step, "split": split, **scalars}
+        self.records.append(record)
+        if not self._is_lead:
+            return
         self._lines.write(json.dumps(record) + "\n")
         self._lines.flush()
-        self.records.append(record)
         for name, value in scalars.items():
             self._events.add_scalar(f"{name}/{split}", value, step)
 
     def close(self) -> None:
+        if not self._is_lead:
+            return
         self._lines.close()
         self._events.close()

@@ -13,6 +13,7 @@ from jaxvision import plots
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.checkpoints import Checkpoints
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.dispatch import make_advance
 from jaxvision.training.early_stopping import EarlyStopping
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.loop import Hook, Loop, fit
@@ -87,13 +88,20 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
         layout.rows(config.batch_size),
         layout.rows(config.eval_batch_size),
     )  # refuse what the devices can't divide
+    advance = make_advance(
+        make_train_step(task.loss_fn, task.tx),
+        splits.train,
+        order=splits.training_order(config.batch_size, config.seed),
+        layout=layout,
+        steps_per_dispatch=config.steps_per_dispatch,
+    )
     if is_lead():
         env.workdir.claim(env.environment)
         write_json(path / "model.json", task.record)
     barrier("work directory claimed")
 
     evaluate = make_evaluate(task.metrics_fn, layout, config.eval_batch_size)
-    loop, records = fit_run(task, splits, config, env, evaluate)
+    loop, records = fit_run(task, splits, config, env, advance, evaluate)
     state = fetch(loop.state)
     test = splits.open_test(path / "test_opened.json", digest(state.variables))
     evaluated = {
@@ -111,7 +119,9 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     return Outcome(state, result, records, test, evaluated["test"])
 
 
-def fit_run(task: Task, splits, config: TrainConfig, env: Env, evaluate) -> tuple[Loop, list[dict]]:
+def fit_run(
+    task: Task, splits, config: TrainConfig, env: Env, advance, evaluate
+) -> tuple[Loop, list[dict]]:
     """Train from the newest checkpoint, or from the start, to the end; returns the loop and metrics.jsonl."""
     layout, path, examples = env.layout, env.workdir.path, len(splits.train)
     total_steps = config.total_steps(examples)
@@ -153,22 +163,19 @@ def fit_run(task: Task, splits, config: TrainConfig, env: Env, evaluate) -> tupl
                 checkpoints.wait()
                 progress.say(f"asked to end: saved step {loop.step}; the same command goes on from there")
 
+            hooks = (
+                Hook(config.in_steps(config.log_every, examples), log),
+                Hook(config.in_steps(config.eval_every, examples), validate),
+                Hook(config.in_steps(config.checkpoint_every, examples), save),
+            )
             fit(
                 loop,
-                make_train_step(task.loss_fn, task.tx),
-                splits.train,
-                order=splits.training_order(config.batch_size, config.seed),
-                layout=layout,
-                hooks=(
-                    Hook(config.in_steps(config.log_every, examples), log),
-                    Hook(config.in_steps(config.eval_every, examples), validate),
-                    Hook(config.in_steps(config.checkpoint_every, examples), save),
-                ),
-                steps_per_dispatch=config.steps_per_dispatch,
+                advance,
+                hooks=hooks,
                 on_dispatch=lambda loop: progress.update(loop.step),
                 on_terminate=save_and_leave,
             )
-            if config.patience and stopping.best_step != loop.step:
+            if config.patience and stopping.best_step not in (loop.step, -1):
                 checkpoints.drop_after(stopping.best_step)
                 loop.state, _ = checkpoints.restore(stopping.best_step, initial)
                 progress.say(f"stopped early: back to step {stopping.best_step}, the lowest validation loss")
@@ -180,8 +187,9 @@ def resume(checkpoints: Checkpoints, initial: State, layout, total_steps: int, p
     if not (steps := checkpoints.steps()):
         return Loop(layout.place(initial), 0, total_steps), EarlyStopping(patience)
     state, notes = checkpoints.restore(steps[-1], initial)
-    loop = Loop(state, steps[-1], total_steps, sums=notes["sums"], seconds=notes["seconds"])
-    return loop, EarlyStopping(patience, *notes["early_stopping"])
+    stopping = EarlyStopping(patience, *notes["early_stopping"])
+    loop = Loop(state, steps[-1], total_steps, notes["sums"], notes["seconds"], stop=stopping.should_stop)
+    return loop, stopping
 
 
 def only_scalars(metrics: dict) -> dict:

@@ -18,9 +18,7 @@ OPTIONS = {
     "translate": {"max_shift_px": 3, "fill": "edge"},
 }
 PUBLIC = {name: getattr(augment, name) for name in augment.__all__}
-RANDOM = {
-    name for name, function in PUBLIC.items() if next(iter(inspect.signature(function).parameters)) == "key"
-}
+RANDOM = {name for name, function in PUBLIC.items() if next(iter(inspect.signature(function).parameters)) == "key"}
 KEY = jax.random.key(5)
 
 every_augmentation = pytest.mark.parametrize("name", sorted(OPTIONS))
@@ -35,7 +33,7 @@ def images_of(dtype):
 
 
 def test_every_augmentation_has_a_case():
-    assert RANDOM == OPTIONS.keys()
+    assert OPTIONS.keys() == RANDOM
 
 
 @every_augmentation
@@ -68,7 +66,7 @@ def test_examples_and_keys_draw_differently(name):
     augmentation = bound(name)
     alike = jnp.broadcast_to(images_of("uint8")[:1], (8, 6, 7, 3))
     one, other = augmentation(KEY, alike), augmentation(jax.random.key(6), alike)
-    assert len(jnp.unique(one.reshape(8, -1), axis=0)) > 1
+    assert len(np.unique(one, axis=0)) > 1
     assert jnp.any(one != other)
 
 

@@ -11,10 +11,7 @@ from PIL import Image
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
-    return (
-        struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
-        + array.astype(np.uint8).tobytes()
-    )
+    return struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
 def image_bytes(array: np.ndarray, file_format: str = "PNG") -> bytes:

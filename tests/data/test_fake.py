@@ -18,9 +18,7 @@ def test_fake_data_have_the_shape_of_the_real(name, image_size, shape, classes):
     assert splits.info.image_shape == shape and len(set(splits.info.class_names)) == classes
     everything = splits.train.resident()
     assert everything["image"].shape == (64, *shape) and everything["image"].dtype == np.uint8
-    np.testing.assert_array_equal(
-        fake(name, image_size=image_size).train.resident()["image"], everything["image"]
-    )
+    np.testing.assert_array_equal(fake(name, image_size=image_size).train.resident()["image"], everything["image"])
 
 
 def test_fake_data_can_be_learnt():

@@ -23,9 +23,7 @@ def test_scaling_averages_so_that_nothing_aliases(encoded):
     stripes = np.zeros((40, 40), np.uint8)
     stripes[:, ::2] = 200
     small = decode(encoded(stripes), (10, 10, 1))
-    assert (
-        abs(int(small[5, 5, 0]) - 100) <= 1
-    )  # plain bilinear sampling gives 0 or 200 somewhere, here 100 +- 1
+    assert abs(int(small[5, 5, 0]) - 100) <= 1  # plain bilinear sampling gives 0 or 200 somewhere, here 100 +- 1
 
 
 def test_scaling_to_cover_is_that_of_the_covering_part(encoded):

@@ -32,9 +32,7 @@ def test_masked_values_do_not_matter():
 
 def test_metrics_of_uneven_batches_merge_to_the_metric_of_all():
     values = jax.random.normal(jax.random.key(0), (7,))
-    metrics = [
-        {"loss": masked_sum(part, jnp.ones(len(part)))} for part in (values[:4], values[4:5], values[5:])
-    ]
+    metrics = [{"loss": masked_sum(part, jnp.ones(len(part)))} for part in (values[:4], values[4:5], values[5:])]
     merged = functools.reduce(merge, metrics)
     np.testing.assert_allclose(mean(merged["loss"]), values.mean(), rtol=1e-6)
     assert jnp.isnan(mean(masked_sum(values, jnp.zeros(7))))

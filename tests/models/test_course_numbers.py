@@ -18,9 +18,7 @@ def shapes(name, image_shape, **fields):
     variables = jax.eval_shape(functools.partial(models.initialise, model), jax.random.key(0), images)
     _, state = jax.eval_shape(functools.partial(model.apply, mutable="intermediates"), variables, images)
     shape = lambda leaf: leaf.shape  # noqa: E731
-    return jax.tree.map(shape, variables["params"]), {
-        k: v.shape[1:] for k, v in state["intermediates"].items()
-    }
+    return jax.tree.map(shape, variables["params"]), {k: v.shape[1:] for k, v in state["intermediates"].items()}
 
 
 def test_mlp_first_layer():
@@ -55,15 +53,15 @@ def test_course_cifar_cnn():
 
 def test_lenet5():
     _, features = shapes("lenet5", (28, 28, 1))
-    assert list(features.items()) == [
-        ("C1", (28, 28, 6)),
-        ("S2", (14, 14, 6)),
-        ("C3", (10, 10, 16)),
-        ("S4", (5, 5, 16)),
-        ("C5", (120,)),
-        ("F6", (84,)),
-        ("logits", (10,)),
-    ]
+    assert features == {
+        "C1": (28, 28, 6),
+        "S2": (14, 14, 6),
+        "C3": (10, 10, 16),
+        "S4": (5, 5, 16),
+        "C5": (120,),
+        "F6": (84,),
+        "logits": (10,),
+    }
 
 
 @pytest.mark.parametrize(
@@ -78,9 +76,7 @@ def test_least_image_size(name, least):
 def test_one_versus_all_perceptrons_cannot_rank():
     """The exercise: x W^T + b = (0.625, -0.546) and (0.06, 0.428), so the second point is claimed by both."""
     variables = {
-        "params": {
-            "head": {"kernel": jnp.array([[0.55, -0.32], [-0.12, 0.5]]), "bias": jnp.array([0.4, -0.2])}
-        }
+        "params": {"head": {"kernel": jnp.array([[0.55, -0.32], [-0.12, 0.5]]), "bias": jnp.array([0.4, -0.2])}}
     }
     points = jnp.array([[0.3, -0.5], [-0.4, 1.0]]).reshape(2, 1, 2, 1)
     model = models.create("perceptron", num_classes=2)

@@ -16,6 +16,7 @@ from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.losses import softmax_cross_entropy
 from jaxvision.models.blocks import Dropout
 from jaxvision.parallel import LAYOUTS, make_layout, multihost
+from jaxvision.training.dispatch import make_advance
 from jaxvision.training.loop import Loop, fit
 from jaxvision.training.state import create_state
 from jaxvision.training.step import make_train_step
@@ -49,15 +50,14 @@ def train(layout, steps_per_dispatch):
     images = jnp.zeros((1, *splits.info.image_shape))
     variables = Net().init(jax.random.key(0), images, False)
     state = create_state(variables, tx, jax.random.key(1), {"learning_rate": 0.05})
-    state = fit(
-        Loop(layout.place(state), 0, STEPS),
+    advance = make_advance(
         make_train_step(loss_fn, tx),
         splits.train,
         order=splits.training_order(16, 0),
         layout=layout,
-        hooks=(),
         steps_per_dispatch=steps_per_dispatch,
     )
+    state = fit(Loop(layout.place(state), 0, STEPS), advance)
     return multihost.fetch(state.variables)
 
 

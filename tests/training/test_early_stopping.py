@@ -1,0 +1,78 @@
+import math
+
+import jax
+import pytest
+
+from jaxvision.parallel import make_layout
+from jaxvision.training.checkpoints import Checkpoints
+from jaxvision.training.early_stopping import EarlyStopping
+from jaxvision.training.state import digest
+
+
+def stopped_at(losses, patience):
+    """The evaluation after which training stops, and the record then."""
+    record = EarlyStopping(patience)
+    for step, loss in enumerate(losses):
+        record = record.update(step, loss)
+        if record.should_stop:
+            return step, record
+    return None, record
+
+
+def test_by_hand():
+    losses = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5, 0.1]
+    assert stopped_at(losses, 2) == (5, EarlyStopping(2, best=1.0, best_step=3, waited=2))
+    assert stopped_at(losses, 1) == (2, EarlyStopping(1, best=2.0, best_step=1, waited=1))
+    assert stopped_at(losses, 3) == (None, EarlyStopping(3, best=0.1, best_step=6, waited=0))
+    assert stopped_at(losses, 0)[0] is None
+
+
+def test_not_a_number_is_no_improvement():
+    assert stopped_at([math.nan, math.nan], 2) == (1, EarlyStopping(2, waited=2))
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """Validation losses that replace the real ones, by step."""
+    losses = {4: 2.0, 8: 1.0, 12: 1.5, 16: 1.25, 20: 0.5}
+    update = EarlyStopping.update
+    monkeypatch.setattr(EarlyStopping, "update", lambda self, step, loss: update(self, step, losses[step]))
+    return losses
+
+
+def test_a_run_returns_its_best_checkpoint(runs, losses):
+    stopped = runs.train("stopped", steps=20, patience=2, keep_checkpoints=1)
+    assert stopped.result["steps"] == 16
+    assert [r["step"] for r in stopped.records if r["split"] == "validation"] == [4, 8, 12, 16]
+
+    runs.train("straight", steps=20, patience=0)
+    checkpoints = Checkpoints(runs.directory / "straight/checkpoints", make_layout("replicate"), keep=5)
+    best, _ = checkpoints.restore(8, jax.tree.map(jax.numpy.asarray, stopped.state))
+    checkpoints.close()
+    assert stopped.state.step == best.step == 8
+    assert digest(stopped.state.variables) == digest(best.variables)
+    assert [path.name for path in (runs.directory / "stopped/checkpoints").iterdir()] == ["8"]
+
+
+def test_the_best_checkpoint_outlives_the_newest(runs, losses):
+    losses.update({12: 3.0, 16: 3.0, 20: 3.0})
+    outcome = runs.train(steps=20, patience=4, keep_checkpoints=1)
+    assert (outcome.result["steps"], int(outcome.state.step)) == (20, 8)
+
+
+def test_a_run_killed_after_it_stopped_stays_stopped(runs, losses, monkeypatch):
+    straight = runs.train("straight", steps=20, patience=2)
+    with monkeypatch.context() as killed:
+        killed.setattr(Checkpoints, "drop_after", lambda self, step: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            runs.train("killed", steps=20, patience=2)
+    again = runs.train("killed", steps=20, patience=2)  # an evaluation at step 20 would be the best
+    assert digest(again.state.variables) == digest(straight.state.variables)
+    assert again.records == straight.records
+
+
+def test_a_run_without_any_finite_validation_loss_keeps_what_it_has(runs, losses):
+    losses.update({4: math.nan, 8: math.nan})
+    outcome = runs.train(steps=20, patience=2)
+    assert int(outcome.state.step) == 8
+    assert (runs.directory / "run/checkpoints/8").is_dir()
