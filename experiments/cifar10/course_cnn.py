@@ -38,9 +38,7 @@ def build(config, splits):
         {"dropout_rate": config.dropout_rate},
         preprocess=augment.Preprocess(splits.info.image_shape, *data.channel_statistics(splits.train)),
         class_names=splits.info.class_names,
-        tx=scheduled(
-            optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
-        ),
+        tx=scheduled(optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate),
         hyper={"learning_rate": config.learning_rate},
         augment=augment.chain(augment.horizontal_flip, partial(augment.pad_and_crop, padding=config.padding)),
     )

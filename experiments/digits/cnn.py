@@ -42,9 +42,7 @@ def build(config, splits):
         {"dropout_rate": config.dropout_rate},
         preprocess=augment.Preprocess(splits.info.image_shape, mean, std),
         class_names=splits.info.class_names,
-        tx=scheduled(
-            optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
-        ),
+        tx=scheduled(optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate),
         hyper={"learning_rate": config.learning_rate},
         augment=partial(augment.translate, max_shift_px=config.max_shift_px),
     )

@@ -37,9 +37,7 @@ def build(config, splits):
         {},
         preprocess=augment.Preprocess(splits.info.image_shape, *data.channel_statistics(splits.train)),
         class_names=splits.info.class_names,
-        tx=scheduled(
-            optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
-        ),
+        tx=scheduled(optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate),
         hyper={"learning_rate": config.learning_rate},
         augment=partial(augment.translate, max_shift_px=config.max_shift_px),
     )
@@ -49,8 +47,8 @@ def run(config, env):
     splits = data.load("mnist", env.data_dir, fake=env.smoke)
     task = build(config, splits)
     outcome = train(task, splits, config, env)
-    filters = np.moveaxis(outcome.state.params["conv1"]["kernel"][:, :, 0], -1, 0)
-    layers = ("conv1", "pool1", "conv2", "pool2")
+    filters = np.moveaxis(outcome.state.params["C1"]["kernel"][:, :, 0], -1, 0)
+    layers = ("C1", "S2", "C3", "S4")
     figures = {
         "filters": ("Filters of the first layer", plots.image_grid(filters, columns=3, diverging=True)),
         "responses": ("Responses to the first test image", responses_figure(task, outcome, layers)),

@@ -1,8 +1,8 @@
 """Multilayer perceptron 784-64-10 on MNIST.
 
-COURSE A7. One hidden layer of 64 rectified linear units, 50,890 parameters, Adam with cosine decay, shifts by
-up to one pixel. The hidden weights are shown as 28x28 images, one a unit; the weights of the classes as 8x8
-images, one pixel a hidden unit. Published: 95.3 % with 300 hidden units (LeCun et al. 1998, figure 9).
+COURSE A7. One hidden layer of 64 rectified linear units, 50,890 parameters, Adam with cosine decay. The
+hidden weights are shown as 28x28 images, one a unit; the weights of the classes as 8x8 images, one pixel a
+hidden unit. Published: 95.3 % with 300 hidden units (LeCun et al. 1998, figure 9).
 
   scripts/run experiments.mnist.mlp --workdir runs/mlp
 """
@@ -41,9 +41,7 @@ def build(config, splits):
         {"features": [config.hidden_units], "dropout_rate": config.dropout_rate},
         preprocess=augment.Preprocess(splits.info.image_shape, data.mean_image(splits.train), (0.5,)),
         class_names=splits.info.class_names,
-        tx=scheduled(
-            optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
-        ),
+        tx=scheduled(optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate),
         hyper={"learning_rate": config.learning_rate},
     )
 

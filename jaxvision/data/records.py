@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvision.data.atomic import write_atomically
+from jaxvision.files import write_whole
 
 DECODED_AT_A_TIME = 256
 
@@ -47,7 +47,7 @@ class Records:
             pass
         images = self._decode_all(shape)
         try:
-            write_atomically(cache, partial(np.save, arr=images))
+            write_whole(cache, partial(np.save, arr=images))
             return _cached(cache, shape)
         except OSError:
             return images

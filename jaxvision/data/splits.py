@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jaxvision.data.atomic import write_atomically
 from jaxvision.data.dataset import Dataset
 from jaxvision.data.order import TrainingOrder
 from jaxvision.errors import InputError
+from jaxvision.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Splits:
         else:
             time = datetime.now(UTC).isoformat(timespec="seconds")
             entry = {"parameters_sha256": parameters_sha256, "time": time}
-            write_atomically(record, lambda file: file.write(json.dumps(entry).encode()))
+            write_whole(record, json.dumps(entry))
         return self._test()
 
 

@@ -33,9 +33,7 @@ class Sharded:
 
         def run(*args):
             args = (
-                arg
-                if axis is None
-                else jax.tree.map(lambda leaf, axis=axis: jnp.expand_dims(leaf, axis), arg)
+                arg if axis is None else jax.tree.map(lambda leaf, axis=axis: jnp.expand_dims(leaf, axis), arg)
                 for arg, axis in zip(args, in_axes)
             )
             return jax.tree.map(

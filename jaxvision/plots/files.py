@@ -1,10 +1,10 @@
-"""Files that are either there and whole or not there."""
+"""Figures as PNG files."""
 
 import io
-import os
 from pathlib import Path
 
 from jaxvision.errors import InputError
+from jaxvision.files import write_whole
 from jaxvision.plots.style import DPI, house_style
 
 
@@ -17,7 +17,8 @@ def save(figure, path) -> None:
     path = Path(path)
     if path.suffix != ".png":
         raise InputError(f"{path}: figures are written as PNG, expected a name that ends in .png")
-    write_atomically(path, png(figure))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, png(figure))
 
 
 @house_style()
@@ -26,14 +27,3 @@ def png(figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target and rename: a reader, or a crash, never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

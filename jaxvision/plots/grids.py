@@ -80,9 +80,7 @@ def mistakes(images, labels, predictions, probabilities, class_names, *, count=2
     shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][:count]
     if not len(wrong):
         return _one_line(f"no mistake among {len(images):,} images")
-    captions = [
-        f"{class_names[labels[i]]} as {class_names[predictions[i]]}, {probabilities[i]:.2f}" for i in shown
-    ]
+    captions = [f"{class_names[labels[i]]} as {class_names[predictions[i]]}, {probabilities[i]:.2f}" for i in shown]
     heading = f"{len(wrong):,} mistake{'s' * (len(wrong) > 1)} among {len(images):,} images"
     if len(shown) < len(wrong):
         heading += f", the surest {len(shown)}"

@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 
 from jaxvision.errors import InputError
+from jaxvision.files import write_whole
 from jaxvision.plots.curves import training_curves
-from jaxvision.plots.files import png, write_atomically
+from jaxvision.plots.files import png
 
 SPLITS = ("train", "validation", "test")
 
@@ -41,7 +42,7 @@ def write_report(path, *, title, summary, result, config, environment, records, 
         config=_settings(config),
         environment=_settings(environment),
     )
-    write_atomically(Path(path), page.encode("utf-8"))
+    write_whole(Path(path), page)
 
 
 def _read_png(path):

@@ -90,9 +90,7 @@ def classification_figures(task: Task, outcome: Outcome, *, most: int = 24) -> d
     return figures
 
 
-def confident_mistakes(
-    task: Task, outcome: Outcome, *, most: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def confident_mistakes(task: Task, outcome: Outcome, *, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(index, predicted class, its probability) of the wrong predictions on test, the surest first."""
     model, preprocess = restore_model(task.record)
 

@@ -120,9 +120,7 @@ class Checkpoints:
             self._checkpointer.wait_until_finished()
         if not is_lead():
             return
-        write_whole(
-            self._directory / str(step) / MANIFEST, json.dumps(checksums(self._directory / str(step)))
-        )
+        write_whole(self._directory / str(step) / MANIFEST, json.dumps(checksums(self._directory / str(step))))
         for old in self.steps()[: -self._keep]:
             if old != pinned:
                 shutil.rmtree(self._directory / str(old))

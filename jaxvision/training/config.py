@@ -65,9 +65,7 @@ def resolve_length(config: TrainConfig) -> TrainConfig:
     steps_given = config.steps != default.steps
     epochs_given = config.epochs != default.epochs
     if steps_given and epochs_given:
-        raise InputError(
-            f"--steps {config.steps} and --epochs {config.epochs} were both given: give one of them"
-        )
+        raise InputError(f"--steps {config.steps} and --epochs {config.epochs} were both given: give one of them")
     if steps_given:
         config = replace(config, epochs=None)
     elif epochs_given:

@@ -24,8 +24,7 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
             metrics = evaluate_batch(variables, layout.place_batch(batch))
             total = metrics if total is None else merge(total, metrics)
         return {
-            name: mean(metric) if isinstance(metric, tuple) else metric
-            for name, metric in fetch(total).items()
+            name: mean(metric) if isinstance(metric, tuple) else metric for name, metric in fetch(total).items()
         }
 
     return evaluate

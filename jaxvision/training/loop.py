@@ -76,9 +76,7 @@ def fit(
     with termination_noted() as terminated:
         clock = Clock(loop)
         while loop.step < loop.total_steps and not loop.stop:
-            boundary = min(
-                [loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)]
-            )
+            boundary = min([loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)])
             outstanding = []
             while loop.step < boundary and not terminated():
                 loop.state, metrics, steps = advance(loop.state, loop.step, boundary - loop.step)

@@ -27,15 +27,11 @@ class Recorder:
     def __init__(self, directory: Path, step: int):
         from tensorboardX import SummaryWriter
 
-        self.records = [
-            record for record in read_records(directory / "metrics.jsonl") if record["step"] <= step
-        ]
+        self.records = [record for record in read_records(directory / "metrics.jsonl") if record["step"] <= step]
         self._is_lead = is_lead()
         if not self._is_lead:
             return
-        write_whole(
-            directory / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self.records)
-        )
+        write_whole(directory / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self.records))
         self._lines = (directory / "metrics.jsonl").open("a")
         self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 

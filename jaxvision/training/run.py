@@ -119,9 +119,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     return Outcome(state, result, records, test, evaluated["test"])
 
 
-def fit_run(
-    task: Task, splits, config: TrainConfig, env: Env, advance, evaluate
-) -> tuple[Loop, list[dict]]:
+def fit_run(task: Task, splits, config: TrainConfig, env: Env, advance, evaluate) -> tuple[Loop, list[dict]]:
     """Train from the newest checkpoint, or from the start, to the end; returns the loop and metrics.jsonl."""
     layout, path, examples = env.layout, env.workdir.path, len(splits.train)
     total_steps = config.total_steps(examples)
@@ -154,9 +152,7 @@ def fit_run(
                 if loop.step in (checkpoints.saved, 0):
                     return
                 notes = {"sums": loop.sums, "seconds": loop.seconds, "early_stopping": stopping[1:]}
-                checkpoints.save(
-                    loop.step, loop.state, notes, pinned=stopping.best_step if config.patience else -1
-                )
+                checkpoints.save(loop.step, loop.state, notes, pinned=stopping.best_step if config.patience else -1)
 
             def save_and_leave(loop: Loop) -> None:
                 save(loop)

@@ -49,26 +49,18 @@ class WorkDir:
         if not self.path.exists():
             return
         if not self.path.is_dir():
-            raise InputError(
-                f"--workdir {self.path} is a file: expected a directory, or a name not taken yet"
-            )
+            raise InputError(f"--workdir {self.path} is a file: expected a directory, or a name not taken yet")
         if not (self.path / "config.json").exists():
             if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
-                raise InputError(
-                    f"--workdir {self.path} is not empty and holds no run: give another directory"
-                )
+                raise InputError(f"--workdir {self.path} is not empty and holds no run: give another directory")
             return
         saved = read_json(self.path / "config.json")
         if not isinstance(saved, dict) or not saved.keys() >= {"experiment", "smoke", "config"}:
-            raise InputError(
-                f"--workdir {self.path}: its config.json is not that of a run; give another directory"
-            )
+            raise InputError(f"--workdir {self.path}: its config.json is not that of a run; give another directory")
         if saved["experiment"] != self.experiment or saved["smoke"] != self.smoke:
             there = saved["experiment"] + (" --smoke" if saved["smoke"] else "")
             here = self.experiment + (" --smoke" if self.smoke else "")
-            raise InputError(
-                f"--workdir {self.path} holds a run of {there}, not {here}: give another directory"
-            )
+            raise InputError(f"--workdir {self.path} holds a run of {there}, not {here}: give another directory")
         if differences := config_differences(saved["config"], self.config):
             shown = "\n  ".join(differences[:8])
             raise InputError(

@@ -47,7 +47,7 @@ def test_a_directory_that_cannot_be_written_just_has_no_cache(prepared, monkeypa
     def full(path, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxvision.data.records.write_atomically", full)
+    monkeypatch.setattr("jaxvision.data.records.write_whole", full)
     test = load("mnist", data_dir).open_test(data_dir / "record.json", "0")
     np.testing.assert_array_equal(test.resident()["image"], images)
     assert not list(directory.glob("decoded*"))

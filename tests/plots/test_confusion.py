@@ -50,9 +50,7 @@ def test_what_is_written_depends_on_the_number_of_classes(classes, printed, name
     (axes,) = confusion_matrix(7 * np.eye(classes, dtype=int), [f"class {i}" for i in range(classes)]).axes
     assert texts(axes).count("7") == printed * classes
     assert texts(axes).count("1.000") == named * classes
-    assert [label.get_text() for label in axes.get_yticklabels()] == [
-        f"class {i}" for i in range(classes * named)
-    ]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"class {i}" for i in range(classes * named)]
 
 
 def test_names_fit_on_the_page():

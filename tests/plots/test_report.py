@@ -124,9 +124,7 @@ def test_pictures_are_inside(page, written):
 
 
 def test_nothing_is_fetched(page):
-    linking = [
-        value for _, name, value in page.attributes if name in ("src", "href", "srcset", "action", "data")
-    ]
+    linking = [value for _, name, value in page.attributes if name in ("src", "href", "srcset", "action", "data")]
     assert all(value.startswith("data:") for value in linking)
     (style,) = page.of("style")
     assert "url(" not in style and "@import" not in style

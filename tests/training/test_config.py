@@ -38,7 +38,7 @@ def test_numbers_out_of_range_are_named_as_flags(field):
 
 
 def test_no_length_at_all():
-    with pytest.raises(InputError, match="--steps"):
+    with pytest.raises(InputError, match="--epochs"):
         resolve_length(TrainConfig(epochs=None))
 
 
