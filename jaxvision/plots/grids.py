@@ -65,26 +65,27 @@ def image_grid(images, titles=None, *, columns=None, diverging=False, suptitle=N
 def mistakes(images, labels, predictions, probabilities, class_names, *, count=24, columns=None):
     """The mistakes that the model was surest of, the surest first, with captions such as "7 as 1, 0.98".
 
-    images as in `image_grid`; labels and predictions [N], indices into class_names; probabilities [N], what
-    the model gave its prediction.
+    images as in `image_grid`, or a function from indices to such images, for sets too large to hold; labels and
+    predictions [N], indices into class_names; probabilities [N], what the model gave its prediction.
 
     Returns a Figure (of one line of text if there is no mistake). Raises InputError if the lengths differ.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
-    predictions, probabilities = np.asarray(predictions), np.asarray(probabilities)
+    labels, predictions, probabilities = map(np.asarray, (labels, predictions, probabilities))
+    fetch = images if callable(images) else np.asarray(images).__getitem__
+    size = len(labels) if callable(images) else len(images)
     for name, array in [("labels", labels), ("predictions", predictions), ("probabilities", probabilities)]:
-        if array.shape != (len(images),):
-            raise InputError(f"{name}: shape {array.shape}, expected ({len(images)},), one for each image")
+        if array.shape != (size,):
+            raise InputError(f"{name}: shape {array.shape}, expected ({size},), one for each image")
 
     wrong = np.flatnonzero(labels != predictions)
     shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][:count]
     if not len(wrong):
-        return _one_line(f"no mistake among {len(images):,} images")
+        return _one_line(f"no mistake among {size:,} images")
     captions = [f"{class_names[labels[i]]} as {class_names[predictions[i]]}, {probabilities[i]:.2f}" for i in shown]
-    heading = f"{len(wrong):,} mistake{'s' * (len(wrong) > 1)} among {len(images):,} images"
+    heading = f"{len(wrong):,} mistake{'s' * (len(wrong) > 1)} among {size:,} images"
     if len(shown) < len(wrong):
         heading += f", the surest {len(shown)}"
-    return image_grid(images[shown], captions, columns=columns, suptitle=heading)
+    return image_grid(fetch(shown), captions, columns=columns, suptitle=heading)
 
 
 @house_style()

@@ -71,42 +71,37 @@ def classification_task(
     return Task(init, loss_fn, tx, metrics_fn, hyper, record)
 
 
-def classification_figures(task: Task, outcome: Outcome, *, most: int = 24) -> dict:
+def classification_figures(task: Task, outcome: Outcome) -> dict:
     """The confusion matrix of the test split and its most confident mistakes, as `finish` takes them."""
-    class_names = task.record["class_names"]
-    figures = {
+    class_names, test = task.record["class_names"], outcome.test
+    predictions, probabilities = predict(task, outcome.state.variables, test)
+    return {
         "confusion": (
             "Confusion matrix of the test split: rows are true classes",
             plots.confusion_matrix(outcome.test_metrics["confusion"], class_names),
-        )
-    }
-    index, predicted, probability = confident_mistakes(task, outcome, most=most)
-    if len(index):
-        wrong = outcome.test.gather(index)
-        figures["mistakes"] = (
+        ),
+        "mistakes": (
             "The most confident mistakes on the test split: true class as predicted class, probability",
-            plots.mistakes(wrong["image"], wrong["label"], predicted, probability, class_names),
-        )
-    return figures
+            plots.mistakes(
+                lambda index: test.gather(index)["image"], test.labels, predictions, probabilities, class_names
+            ),
+        ),
+    }
 
 
-def confident_mistakes(task: Task, outcome: Outcome, *, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(index, predicted class, its probability) of the wrong predictions on test, the surest first."""
+def predict(task: Task, variables: dict, dataset, batch_size: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest class [N] and its probability [N] for every example, computed on one device."""
     model, preprocess = restore_model(task.record)
 
     @jax.jit
-    def predict(images):
-        probabilities = jax.nn.softmax(model.apply(outcome.state.variables, preprocess(images)))
+    def surest(images):
+        probabilities = jax.nn.softmax(model.apply(variables, preprocess(images)))
         return probabilities.argmax(-1), probabilities.max(-1)
 
-    rows = []
-    for batch in outcome.test.evaluation_batches(min(500, len(outcome.test))):
-        predicted, probability = jax.device_get(predict(batch["image"]))
-        wrong = (predicted != batch["label"]) & (batch["mask"] > 0)
-        rows.append((batch["index"][wrong], predicted[wrong], probability[wrong]))
-    index, predicted, probability = (np.concatenate(column) for column in zip(*rows))
-    surest = np.argsort(-probability, kind="stable")[:most]
-    return index[surest], predicted[surest], probability[surest]
+    batches = dataset.evaluation_batches(min(batch_size, len(dataset)))
+    columns = zip(*(jax.device_get(surest(batch["image"])) for batch in batches))
+    predictions, probabilities = (np.concatenate(column)[: len(dataset)] for column in columns)
+    return predictions, probabilities
 
 
 def restore_model(record: dict):

@@ -132,6 +132,12 @@ def test_the_surest_mistakes_come_first():
     assert [image.get_array()[0, 0] for image in figure.axes[0].images] == [2, 0, 4]
 
 
+def test_images_may_come_from_a_function():
+    images = np.arange(5, dtype=np.uint8).repeat(4).reshape(5, 2, 2)
+    figure = mistakes(lambda indices: images[indices], LABELS, PREDICTIONS, PROBABILITIES, range(10), count=3)
+    assert [image.get_array()[0, 0] for image in figure.axes[0].images] == [2, 0, 4]
+
+
 def test_no_mistake_is_said_in_words():
     figure = mistakes(np.zeros((5, 2, 2)), LABELS, LABELS, PROBABILITIES, range(10))
     assert texts(figure) == ["no mistake among 5 images"]

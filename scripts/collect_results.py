@@ -1,0 +1,125 @@
+"""Keep the results of finished runs under results/ and write the README's table of claims from all that is there.
+
+  scripts/run scripts/collect_results.py runs/mlp-seed0 runs/mlp-seed1
+
+Runs of one experiment that differ only in their seed become one line: mean, standard deviation over n seeds.
+Without arguments the table is only written anew.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxvision.errors import InputError
+from jaxvision.files import write_whole
+from jaxvision.training.workdir import read_json, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN = "<!-- results: written by scripts/collect_results.py -->\n"
+END = "<!-- end of results -->\n"
+PROVENANCE = ("git_revision", "devices", "versions", "parallel", "command")
+
+
+def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), root: Path = ROOT) -> None:
+    """Keep the results of finished runs and write the README's table from all that are kept.
+
+    Args:
+      runs: Work directories of finished runs.
+      root: The repository.
+    """
+    for run in runs:
+        keep(run, root / "results" / "runs")
+    kept = [read_json(path) for path in sorted((root / "results" / "runs").glob("*.json"))]
+    benchmarks = [
+        json.loads(line)
+        for path in sorted((root / "results").glob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    readme = (root / "README.md").read_text()
+    before, found, rest = readme.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise InputError(f"{root / 'README.md'}: expected the lines {BEGIN.strip()!r} and {END.strip()!r}")
+    tables = claims_table(kept) + "\n" + benchmark_table(benchmarks)
+    write_whole(root / "README.md", before + BEGIN + "\n" + tables + "\n" + END + after)
+
+
+def keep(run: Path, directory: Path) -> None:
+    """Copy what a claim rests on from a work directory: config, result and provenance."""
+    if not (run / "result.json").exists():
+        raise InputError(f"{run}: no result.json; expected the work directory of a finished run")
+    config, result = read_json(run / "config.json"), read_json(run / "result.json")
+    if config["smoke"]:
+        raise InputError(f"{run}: a --smoke run; expected one on real data")
+    record = {**result, "config": config["config"], **{name: config[name] for name in PROVENANCE}}
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / f"{result['experiment']}-{variant(record)}.json", record)
+
+
+def variant(record: dict) -> str:
+    """Dataset, model and seed as part of a file name."""
+    return "-".join([*choices(record["config"]), f"seed{record['config']['seed']}"])
+
+
+def choices(config: dict) -> list[str]:
+    """What an experiment that leaves data set or model to the user was run on."""
+    return [config[name] for name in ("dataset", "model") if name in config]
+
+
+def claims_table(records: list[dict]) -> str:
+    """One line for the runs that differ only in their seed."""
+    groups: dict[str, list[dict]] = {}
+    for record in records:
+        config = {name: value for name, value in record["config"].items() if name != "seed"}
+        groups.setdefault(json.dumps([record["experiment"], config], sort_keys=True), []).append(record)
+    lines = [
+        "| experiment | test top-1 % | n | steps | seconds | device | revision |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for group in groups.values():
+        first = group[0]
+        top1 = [100 * record["test"]["top1"] for record in group]
+        seconds = statistics.median(record["seconds"] for record in group)
+        revisions = ", ".join(sorted({(record["git_revision"] or "unknown")[:8] for record in group}))
+        name = " ".join(
+            [first["experiment"], *(first["config"][key] for key in ("dataset", "model") if key in first["config"])]
+        )
+        lines.append(
+            f"| {name} | {mean_and_deviation(top1)} | {len(group)} | {first['steps']} | {seconds:.0f} "
+            f"| {first['devices']} | {revisions} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def mean_and_deviation(values: list[float]) -> str:
+    """ "97.62 ± 0.11", the deviation being that of the sample; alone where there is one value."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def benchmark_table(lines: list[dict]) -> str:
+    """Ours against the peers, from the files of scripts/benchmark.py."""
+    rows = [
+        "| benchmark | ours | peer | ratio | repeats | device | revision |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        rows.append(
+            f"| {line['suite']} {line['case']} | {line['ours']:,.0f} {line['unit']} "
+            f"| {line['peer_name']} {line['peer']:,.0f} | {line['ratio']:.2f} | {line['repeats']} "
+            f"| {line['devices']} | {(line['git_revision'] or 'unknown')[:8]} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
