@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -47,6 +48,7 @@ def launch(run, config_class) -> None:
     module = sys.modules[run.__module__]
     experiment = experiment_name(module)
     config, flags = parse(config_class, module.__doc__, experiment)
+    silence_echoes()
     try:
         config = resolve_length(config)
         config = shrink(config) if flags.smoke else config
@@ -64,6 +66,22 @@ def launch(run, config_class) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'storage'}: {error.strerror or error}")
+
+
+def silence_echoes() -> None:
+    """Leave a checkpoint that can't be written to our one message.
+
+    Orbax logs it several times, and TensorStore's answers to the writes it gave up reach an event loop that is
+    closed, each with a traceback.
+    """
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    report = sys.unraisablehook
+
+    def report_others(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
 
 
 def fail(message: str) -> None:

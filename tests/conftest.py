@@ -1,11 +1,17 @@
 """Strict JAX for every test: two fake devices, no silent broadcasting of ranks, no network."""
 
 import os
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 )
+
+# Many tests, and the programs they start, compile the same steps: once is enough.
+compiled = tempfile.TemporaryDirectory(prefix="jaxvision_compiled_")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import socket
 

@@ -1,7 +1,6 @@
 """From uint8 images to what a model takes. Nothing here draws a random number."""
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
@@ -70,17 +69,6 @@ class Preprocess:
             expected = ", ".join(map(str, self.image_shape))
             raise InputError(f"images: shape {list(images.shape)}, expected [B, {expected}]")
         return normalise(to_float(images).astype(jnp.float32), self.mean, self.std)
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Preprocess":
-        """The very instance that `to_json` wrote. Raises InputError for any other text."""
-        try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"preprocess: {error}, expected JSON with image_shape, mean and std") from None
 
 
 def _as_tuples(nested):

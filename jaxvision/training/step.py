@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.batch_axis import sum_over_batch
+from jaxvision.metrics import masked_sum
 from jaxvision.training.state import State, inject_hyper
 
 
@@ -18,8 +19,8 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
 
     Returns:
       `step(state, batch, expected_step) -> (state, metrics)`, pure, to be bound by `parallel`. `batch` is this
-      device's part; its optional entry "mask" [B] weighs the examples. Metrics are (sum, count) over the global
-      batch, and "bad_step" (int32): the step whose loss or gradient was not finite, -1 if there was none.
+      device's part; its optional entry "mask" [B] is 0 for rows that are no examples. Metrics are (sum, count)
+      over the global batch, and "bad_step" (int32): the step whose loss or gradient was not finite, else -1.
 
       A bad step leaves the state as it was. The state then stays behind `expected_step`, and every later step
       of the same dispatch does nothing, so no batch is trained on out of turn.
@@ -31,8 +32,7 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
         def total_loss(params):
             losses, (model_state, scalars) = loss_fn(params, state.model_state, batch, key, state.hyper)
             mask = batch.get("mask", jnp.ones_like(losses))
-            sums = {name: (jnp.sum(values * mask), jnp.sum(mask)) for name, values in scalars.items()}
-            sums["loss"] = (jnp.sum(losses * mask), jnp.sum(mask))
+            sums = {name: masked_sum(values, mask) for name, values in {**scalars, "loss": losses}.items()}
             return sums["loss"][0], (model_state, sums)
 
         # The gradient of the local sum, then one reduction: a psum inside would be transposed to another psum.
@@ -58,7 +58,7 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
             model_state=if_applied(model_state, state.model_state),
             opt_state=if_applied(opt_state, state.opt_state),
         )
-        metrics = jax.tree.map(lambda total: jnp.where(applied, total, 0.0), sums)
+        metrics = jax.tree.map(lambda total: jnp.where(applied, total, jnp.zeros_like(total)), sums)
         metrics["bad_step"] = jnp.where(in_turn & ~finite, expected_step, -1)
         return state, metrics
 

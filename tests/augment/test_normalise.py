@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +45,7 @@ def test_preprocess_survives_json():
     mean_image = np.random.default_rng(0).random((2, 3, 2), np.float32)
     whole = Preprocess([2, 3, 2], mean=mean_image, std=[0.1, 1 / 3])
     for preprocess in (CHANNELS, whole):
-        again = Preprocess.from_json(preprocess.to_json())
+        again = Preprocess(**json.loads(json.dumps(dataclasses.asdict(preprocess))))
         assert again == preprocess and hash(again) == hash(preprocess)
     np.testing.assert_array_equal(np.array(again.mean, np.float32), mean_image)
 
@@ -65,9 +68,3 @@ def test_preprocess_refuses_other_images(shape):
 def test_preprocess_refuses_other_fields(shape, mean, std, message):
     with pytest.raises(InputError, match=message):
         Preprocess(shape, mean, std)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"mean": [0.0]}', '{"image_shape": 3, "mean": [0], "std": [1]}'])
-def test_preprocess_refuses_other_json(text):
-    with pytest.raises(InputError, match="preprocess: "):
-        Preprocess.from_json(text)

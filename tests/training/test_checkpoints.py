@@ -1,4 +1,5 @@
 import errno
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -90,14 +91,13 @@ def test_a_file_too_few_or_too_many_is_noticed(make, tmp_path, capsys, change):
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError()])
 def test_a_full_disk_is_one_line_that_names_the_checkpoint(make, tmp_path, monkeypatch, error):
-    checkpoints = make()
-
     def fail():
         raise error
 
-    monkeypatch.setattr(checkpoints._checkpointer, "wait_until_finished", fail)
-    checkpoints.save(3, some_state(), NOTES)
-    with pytest.raises(InputError) as raised:
+    full = SimpleNamespace(save=lambda *_, **__: None, wait_until_finished=fail)
+    checkpoints = make()
+    with monkeypatch.context() as patched, pytest.raises(InputError) as raised:
+        patched.setattr(checkpoints, "_checkpointer", full)
+        checkpoints.save(3, some_state(), NOTES)
         checkpoints.wait()
-    monkeypatch.undo()
     assert str(tmp_path / "checkpoints/3") in str(raised.value) and "\n" not in str(raised.value)

@@ -1,0 +1,112 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxvision.augment import Preprocess
+from jaxvision.data.memory import InMemory
+from jaxvision.tasks.classification import (
+    classification_figures,
+    classification_task,
+    first_of_each_class,
+    predict,
+    restore_model,
+)
+from jaxvision.training.run import Outcome
+from jaxvision.training.state import create_state
+
+NAMES = ("red", "green", "blue")
+TX = optax.sgd(0.1)
+
+
+def make_task(**options):
+    return classification_task(
+        "multiperceptron",
+        {"act": "identity"},
+        preprocess=Preprocess((1, 1, 3), (0.0,) * 3, (1.0,) * 3),
+        class_names=NAMES,
+        tx=TX,
+        hyper={"learning_rate": 0.1},
+        **options,
+    )
+
+
+VARIABLES = {"params": {"head": {"kernel": 10 * jnp.eye(3), "bias": jnp.zeros(3)}}}  # logits: 10 x the colour
+
+
+def make_outcome(images, labels):
+    test = InMemory(np.array(images, np.uint8).reshape(-1, 1, 1, 3), np.array(labels))
+    counts = np.zeros((3, 3), int)
+    for image, label in zip(images, labels):
+        counts[label, np.argmax(image)] += 1
+    state = create_state(VARIABLES, TX, jax.random.key(0), {})
+    return Outcome(state, {}, [], test, {"confusion": counts})
+
+
+IMAGES = [(255, 0, 0), (0, 255, 0), (0, 51, 0), (0, 0, 255), (0, 0, 102), (51, 0, 0)]
+LABELS = [0, 2, 2, 2, 1, 1]  # right, wrong, wrong, right, wrong, wrong
+
+
+def test_predictions_by_hand():
+    """A colour of strength s is seen with probability 1 / (1 + 2 exp(-10 s)). Six examples in batches of four."""
+    test = make_outcome(IMAGES, LABELS).test
+    predictions, probabilities = predict(make_task(), VARIABLES, test, batch_size=4)
+    np.testing.assert_array_equal(predictions, [0, 1, 1, 2, 2, 0])
+    np.testing.assert_allclose(probabilities, 1 / (1 + 2 * np.exp([-10, -10, -2, -10, -4, -2])), rtol=1e-5)
+
+
+def test_figures_of_the_test_split():
+    figures = classification_figures(make_task(), make_outcome(IMAGES, LABELS))
+    assert figures.keys() == {"confusion", "mistakes"}
+    without_mistakes = classification_figures(make_task(), make_outcome(IMAGES[:1], [0]))
+    assert without_mistakes.keys() == {"confusion", "mistakes"}
+
+
+def test_first_of_each_class():
+    labels = np.array([2, 2, 0, 2, 1, 0])
+    np.testing.assert_array_equal(first_of_each_class(InMemory(np.zeros((6, 1, 1, 1)), labels)), [2, 4, 0])
+
+
+def test_the_record_rebuilds_the_model():
+    task = make_task()
+    model, preprocess = restore_model(json.loads(json.dumps(task.record)))
+    images = np.array(IMAGES, np.uint8).reshape(-1, 1, 1, 3)
+    logits = model.apply(VARIABLES, preprocess(images))
+    np.testing.assert_allclose(logits, images.reshape(-1, 3) / 25.5, rtol=1e-6)
+    shapes = jax.tree.map(jnp.shape, task.init(jax.random.key(0), task.hyper))
+    assert shapes == jax.tree.map(jnp.shape, VARIABLES)
+
+
+def test_training_loss_and_metrics_by_hand():
+    images = np.array(IMAGES, np.uint8).reshape(-1, 1, 1, 3)
+    labels = np.array(LABELS, np.int32)
+    mask = np.array([1, 1, 1, 1, 1, 0], np.float32)
+    logits = images.reshape(-1, 3) / 25.5
+    expected = np.log(np.exp(logits).sum(1)) - logits[np.arange(6), labels]
+
+    batch = {"image": jnp.asarray(images), "label": jnp.asarray(labels), "mask": jnp.asarray(mask)}
+    losses, (model_state, scalars) = make_task().loss_fn(VARIABLES["params"], {}, batch, jax.random.key(0), {})
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(scalars["top1"], [1, 0, 0, 1, 0, 0])
+    assert model_state == {}
+
+    metrics = make_task().metrics_fn(VARIABLES, batch)
+    assert metrics["loss"] == pytest.approx((expected[:5].sum(), 5), rel=1e-5)
+    assert metrics["top1"] == (2, 5)
+    np.testing.assert_array_equal(metrics["confusion"], [[1, 0, 0], [0, 0, 1], [0, 2, 1]])
+
+
+def test_augmentation_is_for_training_only_and_sees_images_in_0_1():
+    def darken(key, images):
+        assert images.dtype == jnp.float32
+        return jnp.where(images.max() <= 1, images * 0, jnp.nan)
+
+    task = make_task(augment=darken)
+    batch = {"image": jnp.full((2, 1, 1, 3), 255, jnp.uint8).at[:, :, :, 1:].set(0), "label": jnp.zeros(2, int)}
+    losses, _ = task.loss_fn(VARIABLES["params"], {}, batch, jax.random.key(0), {})
+    np.testing.assert_allclose(losses, np.log(3), rtol=1e-6)
+    metrics = task.metrics_fn(VARIABLES, {**batch, "mask": jnp.ones(2)})
+    assert metrics["loss"][0] == pytest.approx(2 * np.log(1 + 2 * np.exp(-10)), rel=1e-2)
