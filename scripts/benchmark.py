@@ -6,6 +6,7 @@ Ours and the peer take turns; each line holds the medians over the repetitions, 
 is better. Needs the extra `bench`.
 """
 
+import importlib
 import json
 import statistics
 import sys
@@ -18,10 +19,9 @@ from rich.progress import track
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment
-from scripts.benchmarks import training_cpu
 from scripts.benchmarks.case import Case
 
-SUITES = {"training_cpu": training_cpu.cases}
+SUITES = ("training_cpu",)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,11 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     if arguments.suite not in SUITES:
         raise InputError(f"unknown suite {arguments.suite!r}: expected one of {', '.join(SUITES)}")
-    cases = [case for case in SUITES[arguments.suite]() if case.name.startswith(arguments.cases or ("",))]
+    try:
+        suite = importlib.import_module(f"scripts.benchmarks.{arguments.suite}")
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed: benchmarks need the extra `bench`") from None
+    cases = [case for case in suite.cases() if case.name.startswith(arguments.cases or ("",))]
     if not cases:
         raise InputError(f"no case of {arguments.suite} begins with {' or '.join(arguments.cases)}")
     lines = []

@@ -27,7 +27,9 @@ def test_a_row_has_the_key_of_its_number():
 
 
 def test_a_device_knows_its_rows_and_sums_over_all():
-    rows, total = jax.vmap(lambda x: (global_rows(2), sum_over_batch({"x": x})), axis_name=BATCH_AXIS)(jnp.arange(3.0))
+    rows, total = jax.vmap(lambda x: (global_rows(2), sum_over_batch({"x": x})), axis_name=BATCH_AXIS)(
+        jnp.arange(3.0)
+    )
     np.testing.assert_array_equal(rows, [[0, 1], [2, 3], [4, 5]])
     np.testing.assert_array_equal(total["x"], [3, 3, 3])
 

@@ -7,9 +7,11 @@ is set aside, and the newest good one is restored.
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -191,16 +193,16 @@ def changed_file(directory: Path) -> str | None:
     return next((name for name in sorted(expected | found) if expected.get(name) != found.get(name)), None)
 
 
-class failures_named:
-    """Turns the many ways in which storage fails into one line that names the checkpoint."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, OSError | ValueError | RuntimeError):
-            reason = (str(error).strip() or kind.__name__).splitlines()[0][:300]
-            raise InputError(f"cannot write checkpoint {self.path}: {reason}") from error
+@contextmanager
+def failures_named(path: Path):
+    """Turn the many ways in which storage fails into one line that names the checkpoint; leave no part of it."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        for part in path.parent.glob(f"{path.name}.*tmp*"):
+            shutil.rmtree(part, ignore_errors=True)
+        text = str(error).strip()
+        reason = re.search(r": ([^:]+) \[os_error_code", text)
+        raise InputError(
+            f"cannot write checkpoint {path}: {reason[1] if reason else text.splitlines()[0][:300]}"
+        ) from error

@@ -20,13 +20,14 @@ from jaxvision.parallel.sharded import MIN_ELEMENTS_TO_SPLIT
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("train_in_layouts.py")
 TOLERANCE = 1e-5
+QUICK_COMPILATION = "--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=0"
 
 
 def start(devices, arguments, **variables):
     """The program, with so many fake devices."""
     environment = {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK_COMPILATION}",
         **variables,
     }
     return subprocess.Popen(
@@ -63,11 +64,7 @@ def free_port():
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
     directory = tmp_path_factory.mktemp("layouts")
-    compiled = {
-        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    finish(start(8, [directory / "one.npz", 1, 2, 8], **compiled))
+    finish(start(8, [directory / "one.npz", 1, 2, 8]))
     return read(directory / "one.npz")
 
 

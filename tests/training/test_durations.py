@@ -23,7 +23,9 @@ def test_nearest_number_of_steps(duration, steps):
     assert to_steps(duration, batch_size=64, examples=1000) == steps
 
 
-@pytest.mark.parametrize("duration", ["", "soon", "0 steps", "-1 epochs", "5 minutes", "nan epochs", "1 epoch 2", None])
+@pytest.mark.parametrize(
+    "duration", ["", "soon", "0 steps", "-1 epochs", "5 minutes", "nan epochs", "1 epoch 2", None]
+)
 def test_what_is_no_duration_is_named(duration):
     with pytest.raises(InputError, match=f"not a duration: {str(duration)!r}"):
         to_steps(duration, batch_size=64, examples=1000)

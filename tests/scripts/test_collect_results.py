@@ -1,0 +1,60 @@
+"""From work directories to the README's tables."""
+
+import json
+
+import pytest
+
+from jaxvision.errors import InputError
+from scripts.collect_results import BEGIN, END, main
+
+PROVENANCE = {
+    "git_revision": "0123456789abcdef",
+    "devices": "1 x cpu",
+    "versions": {},
+    "parallel": "pmap",
+    "command": "c",
+}
+
+
+def finished_run(path, seed, top1, *, experiment="mnist.mlp", smoke=False):
+    path.mkdir(parents=True)
+    config = {"experiment": experiment, "smoke": smoke, "config": {"seed": seed, "epochs": 3.0}, **PROVENANCE}
+    result = {"experiment": experiment, "steps": 7, "seconds": 2.0 + seed, "test": {"loss": 0.1, "top1": top1}}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "result.json").write_text(json.dumps(result))
+    return path
+
+
+@pytest.fixture
+def repository(tmp_path):
+    root = tmp_path / "repository"
+    (root / "results").mkdir(parents=True)
+    (root / "README.md").write_text(f"above\n{BEGIN}old\n{END}below\n")
+    return root
+
+
+def test_seeds_become_mean_and_deviation(repository, tmp_path):
+    runs = tuple(finished_run(tmp_path / str(seed), seed, top1) for seed, top1 in enumerate((0.97, 0.98, 0.99)))
+    main(runs, repository)
+    readme = (repository / "README.md").read_text()
+    assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
+    assert "| mnist.mlp | 98.00 ± 1.00 | 3 | 7 | 3 | 1 x cpu | 01234567 |" in readme
+    main((), repository)
+    assert (repository / "README.md").read_text() == readme
+
+
+def test_benchmarks_are_listed(repository):
+    line = {"suite": "s", "case": "c", "ours": 2000.0, "peer": 1000.0, "peer_name": "torch", "unit": "images/s"}
+    line |= {"ratio": 2.0, "repeats": 7, "devices": "1 x cpu", "git_revision": None}
+    (repository / "results" / "s.jsonl").write_text(json.dumps(line) + "\n")
+    main((), repository)
+    row = "| s c | 2,000 images/s | torch 1,000 | 2.00 | 7 | 1 x cpu | unknown |"
+    assert row in (repository / "README.md").read_text()
+
+
+def test_what_proves_nothing_is_refused(repository, tmp_path):
+    with pytest.raises(InputError, match="smoke run"):
+        main((finished_run(tmp_path / "smoke", 0, 0.1, smoke=True),), repository)
+    (tmp_path / "unfinished").mkdir()
+    with pytest.raises(InputError, match=r"no result\.json"):
+        main((tmp_path / "unfinished",), repository)
