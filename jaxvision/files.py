@@ -12,16 +12,23 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
 
     Args:
       content: what to write, or a function that writes it into the open file.
+
+    Raises:
+      OSError: the file can't be written; it has a file name.
     """
     if isinstance(content, str):
         content = content.encode()
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            content(file) if callable(content) else file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)  # temporary files are private; what others may share is not
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                content(file) if callable(content) else file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)  # temporary files are private; what others may share is not
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEAVES = {"errors", "batch_axis", "files"}
 BELOW = {
-    **dict.fromkeys((*LEAVES, "ops", "data", "plots", "parallel"), set()),
+    **{name: set() for name in (*LEAVES, "ops", "data", "plots", "parallel")},
     "losses": {"ops"},
     "metrics": {"ops"},
     "models": {"ops"},
@@ -50,7 +50,7 @@ def imports(path):
 
 def room(module):
     """ "ops" of jaxvision.ops.pooling, "__init__" of jaxvision."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

@@ -199,7 +199,16 @@ def test_a_full_disk_and_the_same_command_again(command, tmp_path):
     """Files of at most 20 KiB: a checkpoint does not fit. With room the run goes on."""
     flags = ["--smoke", "--workdir", str(tmp_path / "run")]
     limited = subprocess.run(
-        ["bash", "-c", 'ulimit -f 20 && exec "$0" "$@"', sys.executable, "-m", "experiments.digits.cnn", *flags],
+        [
+            "bash",
+            "-c",
+            'ulimit -f 20 && exec "$0" "$@"',
+            sys.executable,
+            "-m",
+            "experiments.mnist.cnn",
+            *flags,
+        ],
+        check=False,
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"},
         capture_output=True,
@@ -207,7 +216,7 @@ def test_a_full_disk_and_the_same_command_again(command, tmp_path):
     )
     assert_one_message(limited.returncode, limited.stderr, str(tmp_path / "run/checkpoints/2"))
     assert not (tmp_path / "run/result.json").exists()
-    assert command(*flags, experiment="digits.cnn")[0] == 0
+    assert command(*flags, experiment="mnist.cnn")[0] == 0
     assert (tmp_path / "run/result.json").exists()
 
 

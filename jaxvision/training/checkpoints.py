@@ -201,7 +201,7 @@ def failures_named(path: Path):
     except (OSError, ValueError, RuntimeError) as error:
         for part in path.parent.glob(f"{path.name}.*tmp*"):
             shutil.rmtree(part, ignore_errors=True)
-        text = str(error).strip()
+        text = str(error).strip() or type(error).__name__
         reason = re.search(r": ([^:]+) \[os_error_code", text)
         raise InputError(
             f"cannot write checkpoint {path}: {reason[1] if reason else text.splitlines()[0][:300]}"

@@ -1,5 +1,6 @@
 """One device = many devices = many processes, in every layout."""
 
+import json
 import os
 import socket
 import subprocess
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
+import jaxvision
 from jaxvision.errors import InputError
 from jaxvision.parallel import LAYOUTS, make_layout
 from jaxvision.parallel.sharded import MIN_ELEMENTS_TO_SPLIT
+from jaxvision.training.records import read_records
+from jaxvision.training.state import digest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("train_in_layouts.py")
@@ -23,15 +27,15 @@ TOLERANCE = 1e-5
 QUICK_COMPILATION = "--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=0"
 
 
-def start(devices, arguments, **variables):
-    """The program, with so many fake devices."""
+def start(devices, arguments, *, program=(PROGRAM,), **variables):
+    """A program, with so many fake devices."""
     environment = {
         **os.environ,
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK_COMPILATION}",
         **variables,
     }
     return subprocess.Popen(
-        [sys.executable, "-W", "error::DeprecationWarning:jaxvision", PROGRAM, *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         env=environment,
         cwd=ROOT,
         stderr=subprocess.PIPE,
@@ -174,3 +178,33 @@ def test_a_batch_may_lie_along_another_axis(layout):
 
     found = layout.bind(total, (1,))(layout.place_batch(indices, axis=1))
     np.testing.assert_array_equal(found, indices.sum(1))
+
+
+def test_two_processes_leave_one_run(tmp_path):
+    """An experiment in two processes: every line of metrics.jsonl once, one result, checkpoints that load."""
+    address = f"127.0.0.1:{free_port()}"
+    flags = ["--smoke", "--parallel", "sharded", "--workdir", str(tmp_path / "run")]
+    finish(
+        *(
+            start(
+                2,
+                flags,
+                program=("-m", "experiments.digits.cnn"),
+                JAX_COORDINATOR_ADDRESS=address,
+                JAX_NUM_PROCESSES="2",
+                JAX_PROCESS_ID=str(process),
+            )
+            for process in range(2)
+        )
+    )
+    records = read_records(tmp_path / "run/metrics.jsonl")
+    assert [(record["step"], record["split"]) for record in records] == [
+        (2, "train"),
+        (2, "validation"),
+        (4, "train"),
+        (4, "validation"),
+    ]
+    assert (tmp_path / "run/result.json").exists()
+    assert len(list((tmp_path / "run/tensorboard").iterdir())) == 1
+    _, variables, _, _ = jaxvision.load_run(tmp_path / "run")
+    assert json.loads((tmp_path / "run/test_opened.json").read_text())["parameters_sha256"] == digest(variables)

@@ -31,48 +31,51 @@ def test_not_a_number_is_no_improvement():
     assert stopped_at([math.nan, math.nan], 2) == (1, EarlyStopping(2, waited=2))
 
 
+OFTEN = {"eval_every": "2 steps", "checkpoint_every": "2 steps", "keep_checkpoints": 6}
+
+
 @pytest.fixture
 def losses(monkeypatch):
     """Validation losses that replace the real ones, by step."""
-    losses = {4: 2.0, 8: 1.0, 12: 1.5, 16: 1.25, 20: 0.5}
+    losses = {2: 2.0, 4: 1.0, 6: 1.5, 8: 1.25, 10: 0.5, 12: 0.25}
     update = EarlyStopping.update
     monkeypatch.setattr(EarlyStopping, "update", lambda self, step, loss: update(self, step, losses[step]))
     return losses
 
 
 def test_a_run_returns_its_best_checkpoint(runs, losses):
-    stopped = runs.train("stopped", steps=20, patience=2, keep_checkpoints=1)
-    assert stopped.result["steps"] == 16
-    assert [r["step"] for r in stopped.records if r["split"] == "validation"] == [4, 8, 12, 16]
+    stopped = runs.train("stopped", **{**OFTEN, "keep_checkpoints": 1}, patience=2)
+    assert stopped.result["steps"] == 8
+    assert [r["step"] for r in stopped.records if r["split"] == "validation"] == [2, 4, 6, 8]
 
-    runs.train("straight", steps=20, patience=0)
-    checkpoints = Checkpoints(runs.directory / "straight/checkpoints", make_layout("replicate"), keep=5)
-    best, _ = checkpoints.restore(8, jax.tree.map(jax.numpy.asarray, stopped.state))
+    runs.train("straight", **OFTEN, patience=0)
+    checkpoints = Checkpoints(runs.directory / "straight/checkpoints", make_layout("replicate"), keep=6)
+    best, _ = checkpoints.restore(4, jax.tree.map(jax.numpy.asarray, stopped.state))
     checkpoints.close()
-    assert stopped.state.step == best.step == 8
+    assert stopped.state.step == best.step == 4
     assert digest(stopped.state.variables) == digest(best.variables)
-    assert [path.name for path in (runs.directory / "stopped/checkpoints").iterdir()] == ["8"]
+    assert [path.name for path in (runs.directory / "stopped/checkpoints").iterdir()] == ["4"]
 
 
 def test_the_best_checkpoint_outlives_the_newest(runs, losses):
-    losses.update({12: 3.0, 16: 3.0, 20: 3.0})
-    outcome = runs.train(steps=20, patience=4, keep_checkpoints=1)
-    assert (outcome.result["steps"], int(outcome.state.step)) == (20, 8)
+    losses.update(dict.fromkeys((6, 8, 10, 12), 3.0))
+    outcome = runs.train(**{**OFTEN, "keep_checkpoints": 1}, patience=5)
+    assert (outcome.result["steps"], int(outcome.state.step)) == (12, 4)
 
 
 def test_a_run_killed_after_it_stopped_stays_stopped(runs, losses, monkeypatch):
-    straight = runs.train("straight", steps=20, patience=2)
+    straight = runs.train("straight", **OFTEN, patience=2)
     with monkeypatch.context() as killed:
         killed.setattr(Checkpoints, "drop_after", lambda self, step: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            runs.train("killed", steps=20, patience=2)
-    again = runs.train("killed", steps=20, patience=2)  # an evaluation at step 20 would be the best
+            runs.train("killed", **OFTEN, patience=2)
+    again = runs.train("killed", **OFTEN, patience=2)  # an evaluation at step 10 would be the best
     assert digest(again.state.variables) == digest(straight.state.variables)
     assert again.records == straight.records
 
 
 def test_a_run_without_any_finite_validation_loss_keeps_what_it_has(runs, losses):
-    losses.update({4: math.nan, 8: math.nan})
-    outcome = runs.train(steps=20, patience=2)
-    assert int(outcome.state.step) == 8
-    assert (runs.directory / "run/checkpoints/8").is_dir()
+    losses.update({2: math.nan, 4: math.nan})
+    outcome = runs.train(**OFTEN, patience=2)
+    assert int(outcome.state.step) == 4
+    assert (runs.directory / "run/checkpoints/4").is_dir()

@@ -1,8 +1,6 @@
-import json
-import warnings
-
 import numpy as np
 
+from jaxvision.training import records
 from jaxvision.training.records import Recorder, read_records
 
 
@@ -38,3 +36,9 @@ def test_numbers_come_back_exactly(tmp_path):
     recorder.close()
     assert [record["loss"] for record in read_records(tmp_path / "metrics.jsonl")] == values
     assert read_records(tmp_path / "none.jsonl") == []
+
+
+def test_only_the_lead_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "is_lead", lambda: False)
+    assert len(write_all(tmp_path, 0, 3)) == 3
+    assert list(tmp_path.iterdir()) == []
