@@ -15,6 +15,13 @@ def batch_spec(axis: int) -> P:
     return P(*[None] * axis, BATCH_AXIS)
 
 
+def put_rows(tree, sharding: NamedSharding):
+    """This process's rows of a batch as part of global arrays."""
+    if sharding.is_fully_addressable:  # one process: the rows are the whole, and this way is several times faster
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree)
+
+
 @dataclass(frozen=True)
 class Replicate:
     """Binds per-device functions to a mesh with `shard_map`."""
@@ -48,8 +55,7 @@ class Replicate:
 
     def place_batch(self, tree, axis: int = 0):
         """Put this process's rows of a batch on its devices, split along `axis`."""
-        sharding = NamedSharding(self.mesh, batch_spec(axis))
-        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree)
+        return put_rows(tree, NamedSharding(self.mesh, batch_spec(axis)))
 
     def saveable(self, tree):
         """The tree in a form a checkpoint can be written from."""

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.parallel.mesh import process_rows
-from jaxvision.parallel.replicate import batch_spec
+from jaxvision.parallel.replicate import batch_spec, put_rows
 
 MIN_ELEMENTS_TO_SPLIT = 1024  # below, the message costs more than the memory
 
@@ -60,8 +60,7 @@ class Sharded:
 
     def place_batch(self, tree, axis: int = 0):
         """Put this process's rows of a batch on its devices, split along `axis`."""
-        sharding = NamedSharding(self.mesh, batch_spec(axis))
-        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree)
+        return put_rows(tree, NamedSharding(self.mesh, batch_spec(axis)))
 
     def saveable(self, tree):
         """The tree in a form a checkpoint can be written from."""

@@ -42,8 +42,7 @@ class StreamingAdvance:
             self._batches = self._train.train_batches(self.order, first_step, rows)
         (batch,) = islice(self._batches, 1)
         self._next_step = first_step + 1
-        place = self._layout.place
-        state, metrics = self._dispatch(state, self._layout.place_batch(batch), place(np.int32(first_step)))
+        state, metrics = self._dispatch(state, self._layout.place_batch(batch), np.int32(first_step))
         return state, metrics, 1
 
 
@@ -64,13 +63,12 @@ class ResidentAdvance:
         steps = min(most, self._capacity)
         rows = self._layout.rows(self.order.batch_size)
         indices = self.order.batches(first_step, first_step + self._capacity)[:, rows]
-        place = self._layout.place
         state, metrics = self._dispatch(
             state,
             self._examples,
             self._layout.place_batch(indices, axis=1),
-            place(np.int32(first_step)),
-            place(np.int32(steps)),
+            np.int32(first_step),
+            np.int32(steps),
         )
         return state, metrics, steps
 

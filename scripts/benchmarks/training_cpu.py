@@ -8,7 +8,7 @@ import atexit
 import shutil
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -33,7 +33,7 @@ from scripts.benchmarks.torch_oracle import torchvision_and_operators
 EXAMPLES = 20_480
 MEAN, STD = 0.1307, 0.3081
 LEARNING_RATE = 1e-3
-LOG_EVERY = 50
+LOG_EVERY = 100
 
 
 def cases() -> list[Case]:
@@ -140,19 +140,23 @@ def torch_loop(images, labels, batch_size, threads):
     return run
 
 
+@cache  # made in each worker: torchvision can't be unpickled before its operators are there
+def transform():
+    transforms = torchvision_and_operators()[0].transforms
+    return transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+
+
 class Pictures(torch.utils.data.Dataset):
     """What the tutorials write: a picture an item, through torchvision's transforms."""
 
     def __init__(self, images, labels):
-        transforms = torchvision_and_operators()[0].transforms
         self.images, self.labels = images[..., 0], labels
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, index):
-        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
+        return transform()(Image.fromarray(self.images[index])), int(self.labels[index])
 
 
 def torch_dataloader_loop(images, labels, batch_size, workers):
