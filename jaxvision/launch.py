@@ -130,17 +130,9 @@ def environment(parallel: str) -> dict:
 
 def git_revision() -> str | None:
     """The commit of the code, marked "-dirty" if it differs; None outside a repository."""
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--abbrev=40",
-        "--dirty",
-        "--exclude=*",
-    ]
+    git = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        described = subprocess.run(git, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return described.stdout.strip()

@@ -1,11 +1,13 @@
 """The course's first convolutional network on MNIST: nine 5x5 filters, max-pooling, classifier.
 
-COURSE C2: 28x28 -> 24x24x9 -> 12x12x9 -> 10, 13,204 parameters. Adam with cosine decay.
+COURSE C2: 28x28 -> 24x24x9 -> 12x12x9 -> 10, 13,204 parameters. Shifts by up to one pixel, Adam with
+cosine decay.
 
   scripts/run experiments.mnist.cnn --workdir runs/cnn
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import optax
@@ -22,9 +24,11 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """A one-layer convolutional network on MNIST."""
 
-    epochs: float | None = 5.0
+    epochs: float | None = 8.0
     batch_size: int = 64
     learning_rate: float = 3e-3
+    max_shift_px: int = 1
+    """Largest random shift of a training image."""
     pool: bool = True
     """Max-pooling after the filters; without it the classifier has 51,840 weights."""
 
@@ -37,6 +41,7 @@ def build(config, splits):
         class_names=splits.info.class_names,
         tx=scheduled(optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate),
         hyper={"learning_rate": config.learning_rate},
+        augment=partial(augment.translate, max_shift_px=config.max_shift_px),
     )
 
 

@@ -25,7 +25,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """LeNet-5 on MNIST."""
 
-    epochs: float | None = 5.0
+    epochs: float | None = 8.0
     learning_rate: float = 3e-3
     max_shift_px: int = 2
     """Largest random shift of a training image."""

@@ -130,7 +130,7 @@ class Checkpoints:
     def _clear_unusable(self) -> None:
         """Delete checkpoints never finished; set aside, with a warning, those changed since they were written."""
         for path in self._directory.glob("[0-9]*"):
-            if path.suffix == CORRUPT:
+            if path.suffix == CORRUPT or not path.is_dir():
                 continue
             if not (path / MANIFEST).exists():
                 shutil.rmtree(path)

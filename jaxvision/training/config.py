@@ -32,7 +32,7 @@ class TrainConfig:
     """Step size of the optimiser at its highest."""
     eval_every: str = "1 epoch"
     """How often to evaluate on the validation split: '100 steps', '1 epoch', '50000 examples'."""
-    eval_batch_size: int = 1000
+    eval_batch_size: int = 1024
     """Examples an evaluation call, over all devices."""
     checkpoint_every: str = "1 epoch"
     """How often to save a checkpoint: '100 steps', '1 epoch', '50000 examples'."""

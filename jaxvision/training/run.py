@@ -84,10 +84,8 @@ class Outcome(NamedTuple):
 def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     """Train, or go on where the work directory stops, and evaluate the final parameters, on test once."""
     layout, path = env.layout, env.workdir.path
-    (
-        layout.rows(config.batch_size),
-        layout.rows(config.eval_batch_size),
-    )  # refuse what the devices can't divide
+    for batch_size in (config.batch_size, config.eval_batch_size):
+        layout.rows(batch_size)  # refuses what the devices can't divide
     advance = make_advance(
         make_train_step(task.loss_fn, task.tx),
         splits.train,
@@ -171,7 +169,7 @@ def fit_run(task: Task, splits, config: TrainConfig, env: Env, advance, evaluate
                 on_dispatch=lambda loop: progress.update(loop.step),
                 on_terminate=save_and_leave,
             )
-            if config.patience and stopping.best_step not in (loop.step, -1):
+            if config.patience and stopping.best_step != loop.step and stopping.best_step in checkpoints.steps():
                 checkpoints.drop_after(stopping.best_step)
                 loop.state, _ = checkpoints.restore(stopping.best_step, initial)
                 progress.say(f"stopped early: back to step {stopping.best_step}, the lowest validation loss")
