@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from jaxvision.training.run import Env, print_result
 from jaxvision.training.workdir import WorkDir
 
 BAD_INPUT = 2
+INTERRUPTED = 128 + signal.SIGINT
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -43,7 +45,8 @@ class Flags:
 def launch(run, config_class) -> None:
     """Parse the command line and call `run(config, env)`; the last line of every experiment.
 
-    Exits with 2 and one message if what the user gave can't be used, with 143 after SIGTERM.
+    Exits with 2 and one message if what the user gave can't be used, with 143 after SIGTERM, with 130 after
+    Ctrl-C.
     """
     module = sys.modules[run.__module__]
     experiment = experiment_name(module)
@@ -66,6 +69,9 @@ def launch(run, config_class) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'storage'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def silence_echoes() -> None:

@@ -36,7 +36,7 @@ class Recorder:
         self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, split: str, metrics: dict) -> None:
-        """Record the scalars among `metrics`; an array [P] of a population gives a line a member."""
+        """Record the scalars among `metrics`."""
         scalars = {name: value for name, value in metrics.items() if np.ndim(value) == 0}
         record = {"step": step, "split": split, **scalars}
         self.records.append(record)
