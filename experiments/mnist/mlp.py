@@ -9,6 +9,7 @@ hidden unit. Published: 95.3 % with 300 hidden units (LeCun et al. 1998, figure 
 
 from dataclasses import dataclass
 
+import numpy as np
 import optax
 
 from jaxvision import augment, data, plots
@@ -53,7 +54,7 @@ def run(config, env):
     params = outcome.state.params
     first = params["hidden1"]["kernel"].T.reshape(-1, *splits.info.image_shape)
     second = params["head"]["kernel"].T
-    side = -(-config.hidden_units // 8)
+    second = np.pad(second, ((0, 0), (0, -config.hidden_units % 8))).reshape(len(second), -1, 8)
     figures = {
         "first_layer": (
             "Weights of each hidden unit as a 28x28 image",
@@ -61,7 +62,7 @@ def run(config, env):
         ),
         "second_layer": (
             "Weights of each class, a pixel a hidden unit, in the order of the first figure",
-            plots.image_grid(second.reshape(-1, side, 8), splits.info.class_names, columns=5, diverging=True),
+            plots.image_grid(second, splits.info.class_names, columns=5, diverging=True),
         ),
         **classification_figures(task, outcome),
     }
