@@ -54,8 +54,8 @@ def launch(run, config_class) -> None:
     silence_echoes()
     try:
         config = resolve_length(config)
-        config = shrink(config) if flags.smoke else config
         multihost.initialise()
+        config = shrink(config, jax.device_count()) if flags.smoke else config
         path = flags.workdir or Path("runs") / experiment / fingerprint(config, smoke=flags.smoke)
         workdir = WorkDir(path, experiment, config, flags.smoke)
         workdir.check()
@@ -97,7 +97,7 @@ def fail(message: str) -> None:
 
 
 def experiment_name(module) -> str:
-    """ "digits.cnn" for experiments/digits/cnn.py, however it was started."""
+    """Such as "digits.cnn" for experiments/digits/cnn.py, however it was started."""
     return ".".join(Path(module.__file__).with_suffix("").parts[-2:])
 
 

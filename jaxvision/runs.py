@@ -12,7 +12,7 @@ from jaxvision.training.workdir import read_json
 
 
 def load_run(workdir: str | Path):
-    """The model a run trained, at its newest good checkpoint.
+    """The model a run trained: the parameters its result was measured with, or the newest while it goes on.
 
     Returns:
       (model, variables, preprocess, class_names): `model.apply(variables, preprocess(images))` are the logits of
@@ -28,5 +28,7 @@ def load_run(workdir: str | Path):
     template = jax.eval_shape(
         lambda: models.initialise(model, jax.random.key(0), jnp.zeros((1, *preprocess.image_shape)))
     )
-    variables = load_variables(workdir / "checkpoints", template)
+    finished = (workdir / "result.json").exists()
+    step = read_json(workdir / "result.json")["evaluated_step"] if finished else None
+    variables = load_variables(workdir / "checkpoints", template, step)
     return model, variables, preprocess, tuple(record["class_names"])

@@ -53,12 +53,14 @@ def main(arguments: Arguments) -> None:
         line = {"suite": arguments.suite, **measure(case, arguments.repeats)}
         print(
             f"{case.name:>24}  ours {line['ours']:>12,.1f}  {line['peer_name']} {line['peer']:>12,.1f} "
-            f"{line['unit']}  ratio {line['ratio']:.2f}"
+            f"{line['unit']}  ratio {line['ratio']:.2f}",
+            file=sys.stderr,
         )
         lines.append(json.dumps({**line, **environment("replicate")}))
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(arguments.out, "".join(line + "\n" for line in lines))
+        print(lines[-1])
+        if arguments.out:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(arguments.out, "".join(line + "\n" for line in lines))
 
 
 def measure(case: Case, repeats: int) -> dict:

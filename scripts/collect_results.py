@@ -6,6 +6,7 @@ Runs of one experiment that differ only in their seed become one line: mean, sta
 Without arguments the table is only written anew.
 """
 
+import hashlib
 import json
 import statistics
 import sys
@@ -61,8 +62,10 @@ def keep(run: Path, directory: Path) -> None:
 
 
 def variant(record: dict) -> str:
-    """Dataset, model and seed as part of a file name."""
-    return "-".join([*choices(record["config"]), f"seed{record['config']['seed']}"])
+    """Data set, model, a sign for all other settings, and the seed, as part of a file name."""
+    config = {name: value for name, value in record["config"].items() if name != "seed"}
+    settings = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    return "-".join([*choices(config), settings, f"seed{record['config']['seed']}"])
 
 
 def choices(config: dict) -> list[str]:
@@ -96,7 +99,7 @@ def claims_table(records: list[dict]) -> str:
 
 
 def mean_and_deviation(values: list[float]) -> str:
-    """ "97.62 ± 0.11", the deviation being that of the sample; alone where there is one value."""
+    """Such as "97.62 ± 0.11", the deviation being that of the sample; alone where there is one value."""
     if len(values) == 1:
         return f"{values[0]:.2f}"
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"

@@ -41,7 +41,9 @@ def prepare_data(
     summary = read_summary(directory)
     sizes = ", ".join(f"{split} {size}" for split, size in summary.sizes.items())
     print(f"{name}: {'already prepared' if already else 'prepared'} in {directory} ({sizes})")
-    if summary.skipped:
+    if already and raw:
+        print("to prepare it again from --raw, delete that directory first")
+    elif summary.skipped:
         print(f"skipped {len(summary.skipped)} images that do not decode: {', '.join(summary.skipped)}")
 
 
@@ -52,6 +54,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was prepared", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ MOST_LINES = 12
 class Config(TrainConfig):
     """A linear classifier."""
 
-    steps: int | None = 3
-    epochs: float | None = None
+    steps: int = 3
+    epochs: float = None
     batch_size: int = 8
     eval_batch_size: int = 16
     scale: float = 0.5
@@ -87,11 +87,13 @@ def assert_one_message(code, errors, *named):
         (["--seed", "many"], ["--seed", "many"]),
         (["--parallel", "magic"], ["--parallel", "magic"]),
         (["--steps", "5", "--epochs", "2"], ["--steps 5", "--epochs 2.0"]),
-        (["--steps", "0"], ["--steps", "'0 steps'"]),
+        (["--steps", "-1"], ["--steps", "'-1 steps'"]),
+        (["--epochs", "many"], ["--epochs", "many"]),
+        (["--learning-rate", "-1"], ["--learning-rate -1.0"]),
         (["--epochs", "-1"], ["--epochs", "'-1.0 epochs'"]),
         (["--batch-size", "0"], ["--batch-size 0"]),
         (["--batch-size", "33"], ["33", "2 devices", "--batch-size"]),
-        (["--eval-batch-size", "15"], ["15", "2 devices", "--eval-batch-size"]),
+        (["--eval-batch-size", "0"], ["--eval-batch-size 0"]),
         (["--eval-every", "often"], ["--eval-every", "'often'", "'1 epoch'"]),
         (["--seed", "-1"], ["--seed -1"]),
         (["--patience", "-1"], ["--patience -1"]),
@@ -104,11 +106,24 @@ def test_bad_flags(command, tmp_path, flags, named):
 
 
 @pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--dropout-rate", "1.5"], ["dropout rate", "1.5"]),
+        (["--max-shift-px", "-1"], ["max_shift_px", "-1"]),
+    ],
+)
+def test_what_the_model_refuses_leaves_nothing(command, tmp_path, flags, named):
+    code, _, errors = command("--smoke", *flags, "--workdir", tmp_path / "run", experiment="digits.cnn")
+    assert_one_message(code, errors, *named)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("experiment", "flags", "named"),
     [
         ("mnist.mlp", [], ["mnist", "not prepared", "scripts/prepare_data.py mnist"]),
         ("folder.classify", ["--dataset", "../up"], ["'../up'"]),
-        ("folder.classify", ["--model", "lenet6"], ["'lenet6'", "'lenet5'"]),
+        ("folder.classify", ["--model", "lenet6"], ["'lenet6'", "'lenet'"]),
         ("mnist.multiperceptron", ["--smoke", "--act", "thanh"], ["'thanh'", "'tanh'"]),
     ],
 )

@@ -24,7 +24,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """The course's network on CIFAR-10."""
 
-    epochs: float | None = 10.0
+    epochs: float = 10.0
     learning_rate: float = 2e-3
     dropout_rate: float = 0.25
     """Probability of a unit of F7 to be dropped."""

@@ -24,7 +24,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """Digits, 8x8."""
 
-    epochs: float | None = 60.0
+    epochs: float = 60.0
     batch_size: int = 64
     learning_rate: float = 3e-3
     eval_every: str = "5 epochs"

@@ -3,7 +3,7 @@
 Prepare the folder once (a directory or an archive, with or without train, val and test below), then train:
 
   scripts/run scripts/prepare_data.py faces --raw orl_faces.tar.xz
-  scripts/run experiments.folder.classify --dataset faces --model lenet5 --workdir runs/faces
+  scripts/run experiments.folder.classify --dataset faces --model lenet --workdir runs/faces
 """
 
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class Config(TrainConfig):
 
     dataset: str = "digits"
     """Name of a prepared data set."""
-    model: str = "lenet5"
+    model: str = "lenet"
     """Name of a model of the house."""
     image_size_px: int = 64
     """Height and width the images are brought to: the shorter side is fitted, the middle kept."""
-    epochs: float | None = 30.0
+    epochs: float = 30.0
     batch_size: int = 32
     eval_every: str = "5 epochs"
     checkpoint_every: str = "5 epochs"

@@ -24,7 +24,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """A one-layer convolutional network on MNIST."""
 
-    epochs: float | None = 8.0
+    epochs: float = 8.0
     batch_size: int = 64
     learning_rate: float = 3e-3
     max_shift_px: int = 1

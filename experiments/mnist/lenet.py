@@ -25,7 +25,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """LeNet-5 on MNIST."""
 
-    epochs: float | None = 8.0
+    epochs: float = 8.0
     learning_rate: float = 3e-3
     max_shift_px: int = 2
     """Largest random shift of a training image."""
@@ -33,7 +33,7 @@ class Config(TrainConfig):
 
 def build(config, splits):
     return classification_task(
-        "lenet5",
+        "lenet",
         {},
         preprocess=augment.Preprocess(splits.info.image_shape, *data.channel_statistics(splits.train)),
         class_names=splits.info.class_names,

@@ -24,7 +24,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """An MLP on MNIST."""
 
-    epochs: float | None = 30.0
+    epochs: float = 30.0
     learning_rate: float = 3e-3
     eval_every: str = "1 epoch"
     checkpoint_every: str = "5 epochs"

@@ -25,7 +25,7 @@ from jaxvision.training.schedules import cosine, scheduled
 class Config(TrainConfig):
     """A linear softmax classifier on MNIST."""
 
-    epochs: float | None = 20.0
+    epochs: float = 20.0
     learning_rate: float = 0.02
     log_every: str = "0.25 epochs"
     steps_per_dispatch: int = 256

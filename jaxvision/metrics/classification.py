@@ -18,7 +18,8 @@ def top_k_correct(logits: jax.Array, labels: jax.Array, k: int = 1) -> jax.Array
 
 
 def masked_sum(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(sum, count) of the values where the mask holds; the other values do not matter, not even NaN.
+    """(sum, count) of the values where the mask holds; the other values do not count, not even NaN
+    (in the sum; its gradient at a NaN is NaN).
 
     values and mask (bool or 0/1) are [B].
     """

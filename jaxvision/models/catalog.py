@@ -17,7 +17,7 @@ CONSTRUCTORS = {
     "course_cifar_cnn": CourseCifarCNN,
     "course_mnist_cnn": CourseMnistCNN,
     "digits_cnn": DigitsCNN,
-    "lenet5": LeNet5,
+    "lenet": LeNet5,
     "mlp": MLP,
     "multiperceptron": Multiperceptron,
     "perceptron": Perceptron,

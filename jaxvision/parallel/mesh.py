@@ -26,8 +26,7 @@ def process_rows(mesh: Mesh, batch_size: int) -> slice:
     devices = mesh.devices.size
     if batch_size % devices:
         raise InputError(
-            f"a batch of {batch_size} does not divide over {devices} devices: give --batch-size and "
-            f"--eval-batch-size a multiple of {devices}"
+            f"a batch of {batch_size} does not divide over {devices} devices: give --batch-size a multiple of it"
         )
     per_device = batch_size // devices
     local = [i for i, device in enumerate(mesh.devices.flat) if device.process_index == jax.process_index()]

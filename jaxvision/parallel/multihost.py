@@ -49,14 +49,15 @@ def fetch(tree):
     def whole(leaf):
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated:
             return multihost_utils.process_allgather(leaf, tiled=True)
-        return np.asarray(leaf)
+        return leaf
 
-    return jax.tree.map(whole, tree)
+    return jax.tree.map(np.asarray, jax.device_get(jax.tree.map(whole, tree)))
 
 
-def preempted(step: int) -> bool:
-    """Whether a SIGTERM reached any process; all processes answer alike at the same step.
+def preempted(asked: int) -> bool:
+    """Whether a SIGTERM reached any process; all processes answer alike.
 
-    Only where several processes run: there JAX itself catches the signal.
+    Only where several processes run: there JAX itself catches the signal, and agrees on a number after those
+    already asked for, so `asked` has to count the calls: 0, 1, 2, ...
     """
-    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step)
+    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(asked)

@@ -34,8 +34,9 @@ class Pmap:
         return NamedSharding(self.mesh, P())
 
     def place(self, tree):
-        """State as arrays of this process; `pmap` hands them to every device."""
-        return jax.tree.map(np.asarray, tree)
+        """Put State, or data every device sees whole, on the devices of this process."""
+        mesh = Mesh(np.array(self.mesh.local_devices), (BATCH_AXIS,))
+        return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
 
     def place_batch(self, tree, axis: int = 0):
         """Cut dimension `axis` of this process's rows into [local devices, rows a device]."""

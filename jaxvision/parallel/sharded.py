@@ -11,21 +11,18 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxvision.batch_axis import BATCH_AXIS
-from jaxvision.parallel.mesh import process_rows
-from jaxvision.parallel.replicate import batch_spec, put_rows
+from jaxvision.parallel.replicate import Replicate, batch_spec
 
 MIN_ELEMENTS_TO_SPLIT = 1024  # below, the message costs more than the memory
 
 
 @dataclass(frozen=True)
-class Sharded:
-    """Binds per-device functions with `jit` and shardings."""
-
-    mesh: Mesh
+class Sharded(Replicate):
+    """Binds per-device functions with `jit` and shardings; places State where `sharding` says."""
 
     def bind(self, fn, in_axes, *, donate=()):
         """Run `fn` on global arrays; see `Replicate.bind`."""
@@ -42,10 +39,6 @@ class Sharded:
 
         return jax.jit(run, donate_argnums=donate)
 
-    def rows(self, batch_size: int) -> slice:
-        """Rows of a global batch that this process supplies."""
-        return process_rows(self.mesh, batch_size)
-
     def sharding(self, shape) -> NamedSharding:
         """Where an array of the State lives: cut along its longest dimension that the devices divide."""
         devices = self.mesh.devices.size
@@ -53,15 +46,3 @@ class Sharded:
         if np.prod(shape) < MIN_ELEMENTS_TO_SPLIT or not divisible:
             return NamedSharding(self.mesh, P())
         return NamedSharding(self.mesh, batch_spec(max(divisible, key=lambda axis: shape[axis])))
-
-    def place(self, tree):
-        """Put State, or data every device may read, on the devices."""
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.sharding(leaf.shape)), tree)
-
-    def place_batch(self, tree, axis: int = 0):
-        """Put this process's rows of a batch on its devices, split along `axis`."""
-        return put_rows(tree, NamedSharding(self.mesh, batch_spec(axis)))
-
-    def saveable(self, tree):
-        """The tree in a form a checkpoint can be written from."""
-        return tree

@@ -9,8 +9,10 @@ import optax
 
 from jaxvision import models, plots
 from jaxvision.augment import Preprocess, to_float
+from jaxvision.errors import InputError
 from jaxvision.losses import softmax_cross_entropy
 from jaxvision.metrics import confusion, masked_sum, top_k_correct
+from jaxvision.ops.activations import step
 from jaxvision.training.run import Outcome, Task
 
 
@@ -32,9 +34,14 @@ def classification_task(
       tx: the optimiser.
       hyper: numbers a population may vary, by the names `tx` knows them.
       augment: `augment(key, images) -> images` on float images in [0,1], in training only.
+
+    Raises:
+      InputError: the model does not exist or has no gradient.
     """
     fields = {**model_fields, "num_classes": len(class_names)}
     model = models.create(model_name, **fields)
+    if model.act is step:
+        raise InputError(f"model: {model_name} ends in a step, which has no gradient; expected multiperceptron")
 
     def init(key, hyper):
         return models.initialise(model, key, jnp.zeros((1, *preprocess.image_shape)))

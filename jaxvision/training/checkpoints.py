@@ -94,27 +94,24 @@ class Checkpoints:
             training=ocp.args.StandardRestore(abstract(rest_of(template))),
             notes=ocp.args.JsonRestore(),
         )
+        self.wait()
+        barrier("checkpoint complete")
+        self.saved = step
+        if step not in self.steps():
+            raise InputError(f"{self._directory / str(step)}: no whole checkpoint; it was removed or is corrupt")
         restored = self._checkpointer.restore(self._directory / str(step), args=args)
         variables, rest = restored.variables, restored.training
         model_state = {name: tree for name, tree in variables.items() if name != "params"}
         state = template.replace(params=variables["params"], model_state=model_state, **rest)
         return self._layout.place(state), restored.notes
 
-    def drop_after(self, step: int) -> None:
-        """Delete the checkpoints later than `step`."""
-        self.wait()
-        barrier("checkpoints dropped")
-        if is_lead():
-            for later in self.steps():
-                if later > step:
-                    shutil.rmtree(self._directory / str(later))
-
     def close(self) -> None:
         """Wait, and release the threads."""
-        self.wait()
-        barrier("checkpoints closed")
-        self._background.shutdown()
-        self._checkpointer.close()
+        try:
+            self.wait()
+        finally:
+            self._background.shutdown()
+            self._checkpointer.close()
 
     def _seal(self, step: int, pinned: int) -> None:
         """Wait for the arrays, write the manifest, delete what is too old."""
@@ -125,7 +122,7 @@ class Checkpoints:
         write_whole(self._directory / str(step) / MANIFEST, json.dumps(checksums(self._directory / str(step))))
         for old in self.steps()[: -self._keep]:
             if old != pinned:
-                shutil.rmtree(self._directory / str(old))
+                remove(self._directory / str(old))
 
     def _clear_unusable(self) -> None:
         """Delete checkpoints never finished; set aside, with a warning, those changed since they were written."""
@@ -133,32 +130,41 @@ class Checkpoints:
             if path.suffix == CORRUPT or not path.is_dir():
                 continue
             if not (path / MANIFEST).exists():
-                shutil.rmtree(path)
+                remove(path)
             elif wrong := changed_file(path):
                 aside = path.with_suffix(CORRUPT)
                 shutil.rmtree(aside, ignore_errors=True)
                 path.rename(aside)
                 print(
                     f"warning: checkpoint {path} is corrupt: {wrong} is not what was written; set aside as "
-                    f"{aside.name}, going back to the newest good one",
+                    f"{aside.name}, going back to the newest good one, or to the start",
                     file=sys.stderr,
                 )
 
 
-def load_variables(directory: Path, template: dict) -> dict:
-    """The model's variables at the newest checkpoint that is whole, as arrays on the default device.
+def remove(directory: Path) -> None:
+    """Delete a checkpoint; interrupted, it leaves one that was never finished, not one that looks corrupt."""
+    (directory / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(directory)
+
+
+def load_variables(directory: Path, template: dict, step: int | None = None) -> dict:
+    """The model's variables at a checkpoint that is whole, as arrays on the default device.
 
     Args:
       directory: the checkpoints of a run.
       template: variables of the same shapes and types, or what `jax.eval_shape` says of them.
+      step: which checkpoint; None for the newest.
 
     Raises:
-      InputError: no checkpoint is whole.
+      InputError: that checkpoint, or every one, is missing or not whole.
     """
-    whole = (path for path in reversed(finished_checkpoints(directory.absolute())) if not changed_file(path))
-    path = next(whole, None)
+    finished = finished_checkpoints(directory.absolute())
+    wanted = [path for path in reversed(finished) if step is None or path.name == str(step)]
+    path = next((path for path in wanted if not changed_file(path)), None)
     if path is None:
-        raise InputError(f"{directory}: no checkpoint that is whole; expected those of a run that has trained")
+        which = "no checkpoint" if step is None else f"no checkpoint of step {step}"
+        raise InputError(f"{directory}: {which} that is whole; expected those of a run that has trained")
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template)
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
@@ -199,10 +205,10 @@ def failures_named(path: Path):
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
+        storage = re.search(r": ([^:\n]+) \[os_error_code", str(error))
+        if not storage and not isinstance(error, OSError):
+            raise
         for part in path.parent.glob(f"{path.name}.*tmp*"):
             shutil.rmtree(part, ignore_errors=True)
-        text = str(error).strip() or type(error).__name__
-        reason = re.search(r": ([^:]+) \[os_error_code", text)
-        raise InputError(
-            f"cannot write checkpoint {path}: {reason[1] if reason else text.splitlines()[0][:300]}"
-        ) from error
+        reason = storage[1] if storage else error.strerror or str(error).partition("\n")[0]
+        raise InputError(f"cannot write checkpoint {path}: {reason}") from error

@@ -22,10 +22,10 @@ class TrainConfig:
 
     seed: int = 0
     """Root of every random number of the run."""
-    epochs: float | None = 10.0
+    epochs: float = 10.0
     """Length of training in passes over the training split; giving --steps overrides it."""
-    steps: int | None = None
-    """Length of training in updates; giving --epochs overrides it."""
+    steps: int = 0
+    """Length of training in updates, 0 to go by epochs; giving --epochs overrides it."""
     batch_size: int = 128
     """Examples an update, over all devices."""
     learning_rate: float = 1e-3
@@ -47,7 +47,7 @@ class TrainConfig:
 
     def total_steps(self, examples: int) -> int:
         """Number of updates for a training split of `examples`."""
-        length = f"{self.epochs} epochs" if self.steps is None else f"{self.steps} steps"
+        length = f"{self.epochs} epochs" if not self.steps else f"{self.steps} steps"
         return self.in_steps(length, examples)
 
     def in_steps(self, duration: str, examples: int) -> int:
@@ -67,9 +67,9 @@ def resolve_length(config: TrainConfig) -> TrainConfig:
     if steps_given and epochs_given:
         raise InputError(f"--steps {config.steps} and --epochs {config.epochs} were both given: give one of them")
     if steps_given:
-        config = replace(config, epochs=None)
+        config = replace(config, epochs=0.0)
     elif epochs_given:
-        config = replace(config, steps=None)
+        config = replace(config, steps=0)
     check_numbers(config)
     return config
 
@@ -79,7 +79,9 @@ def check_numbers(config: TrainConfig) -> None:
     for name, least in LEAST.items():
         if getattr(config, name) < least:
             raise InputError(f"--{flag(name)} {getattr(config, name)}: expected at least {least}")
-    length = "epochs" if config.steps is None else "steps"
+    if not 0 < config.learning_rate < float("inf"):
+        raise InputError(f"--learning-rate {config.learning_rate}: expected a positive number")
+    length = "steps" if config.steps else "epochs"
     durations = {length: f"{getattr(config, length)} {length}"}
     durations |= {name: getattr(config, name) for name in ("log_every", "eval_every", "checkpoint_every")}
     for name, duration in durations.items():
@@ -94,13 +96,13 @@ def flag(name: str) -> str:
     return name.replace("_", "-")
 
 
-def shrink(config: TrainConfig) -> TrainConfig:
+def shrink(config: TrainConfig, devices: int) -> TrainConfig:
     """The same experiment at a size for `--smoke`: four updates, looked at twice."""
     return replace(
         config,
         steps=4,
-        epochs=None,
-        batch_size=8,
+        epochs=0.0,
+        batch_size=8 + -8 % devices,
         eval_batch_size=16,
         eval_every="2 steps",
         checkpoint_every="2 steps",

@@ -4,7 +4,7 @@ import re
 
 from jaxvision.errors import InputError
 
-PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(step|epoch|example)?s?\s*", re.IGNORECASE)
+PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?:(step|epoch|example)s?)?\s*", re.IGNORECASE)
 
 
 def to_steps(duration: str | int | float, *, batch_size: int, examples: int) -> int:

@@ -12,8 +12,9 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
       metrics_fn: `metrics_fn(variables, batch) -> {name: (sum, count) or counts}` over the examples that
         `batch["mask"]` marks; a pair becomes a mean, an array of counts is added up.
       layout: a layout of `parallel`.
-      batch_size: examples a call, over all devices.
+      batch_size: examples a call, over all devices; rounded up to what they can share.
     """
+    batch_size += -batch_size % layout.mesh.devices.size
     evaluate_batch = layout.bind(
         lambda variables, batch: sum_over_batch(metrics_fn(variables, batch)), in_axes=(None, 0)
     )

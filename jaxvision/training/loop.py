@@ -1,5 +1,6 @@
 """The loop: dispatches train steps and, between dispatches, lets hooks act."""
 
+import itertools
 import signal
 import time
 from collections.abc import Callable
@@ -75,6 +76,7 @@ def fit(
     """
     with termination_noted() as terminated:
         clock = Clock(loop)
+        boundaries = itertools.count()
         while loop.step < loop.total_steps and not loop.stop:
             boundary = min([loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)])
             outstanding = []
@@ -89,7 +91,7 @@ def fit(
                 if loop.step % hook.every == 0 or loop.step == loop.total_steps:
                     hook.fire(loop)
             clock.tick()
-            if terminated() or preempted(loop.step):
+            if terminated() or preempted(next(boundaries)):
                 on_terminate(loop)
                 raise SystemExit(TERMINATED)
     return loop.state
@@ -113,10 +115,12 @@ def collect(loop: Loop, fetched: list[dict], order) -> None:
     for metrics in fetched:
         bad_step = int(metrics.pop("bad_step"))
         if bad_step >= 0:
-            examples = ", ".join(map(str, order.batch(bad_step)))
+            examples = order.batch(bad_step)
+            more = f" and {len(examples) - 128} more" if len(examples) > 128 else ""
             raise InputError(
-                f"loss or gradient not finite at step {bad_step}; nothing of that step was applied and the last "
-                f"checkpoint stands. Its training examples: {examples}"
+                f"loss or gradient not finite at step {bad_step}: nothing of that step was applied, checkpoints of "
+                f"earlier steps stand. A lower --learning-rate often helps. The step's training examples: "
+                f"{', '.join(map(str, examples[:128]))}{more}"
             )
         for name, (total, count) in metrics.items():
             old_total, old_count = loop.sums.get(name, (0.0, 0.0))

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from jaxvision import plots
+from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.checkpoints import Checkpoints
 from jaxvision.training.config import TrainConfig
@@ -84,10 +86,12 @@ class Outcome(NamedTuple):
 def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     """Train, or go on where the work directory stops, and evaluate the final parameters, on test once."""
     layout, path = env.layout, env.workdir.path
-    for batch_size in (config.batch_size, config.eval_batch_size):
-        layout.rows(batch_size)  # refuses what the devices can't divide
+    init_key, step_key = jax.random.split(jax.random.key(config.seed))
+    initial = create_state(task.init(init_key, task.hyper), task.tx, step_key, task.hyper)
+    step = make_train_step(task.loss_fn, task.tx)
+    refuse_the_impossible(step, initial, splits.train, config, layout)
     advance = make_advance(
-        make_train_step(task.loss_fn, task.tx),
+        step,
         splits.train,
         order=splits.training_order(config.batch_size, config.seed),
         layout=layout,
@@ -99,7 +103,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     barrier("work directory claimed")
 
     evaluate = make_evaluate(task.metrics_fn, layout, config.eval_batch_size)
-    loop, records = fit_run(task, splits, config, env, advance, evaluate)
+    loop, records = fit_run(initial, splits, config, env, advance, evaluate)
     state = fetch(loop.state)
     test = splits.open_test(path / "test_opened.json", digest(state.variables))
     evaluated = {
@@ -110,6 +114,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     result = {
         "experiment": env.workdir.experiment,
         "steps": loop.step,
+        "evaluated_step": int(state.step),
         "seconds": round(loop.seconds, 3),
         "examples_per_second": round(loop.step * config.batch_size / max(loop.seconds, 1e-9), 1),
         **{split: only_scalars(metrics) for split, metrics in evaluated.items()},
@@ -117,13 +122,18 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     return Outcome(state, result, records, test, evaluated["test"])
 
 
-def fit_run(task: Task, splits, config: TrainConfig, env: Env, advance, evaluate) -> tuple[Loop, list[dict]]:
+def refuse_the_impossible(step, state: State, train, config: TrainConfig, layout) -> None:
+    """Raise before anything is written if the devices can't share a batch or a train step can't be traced."""
+    layout.rows(config.batch_size)
+    example = jax.tree.map(lambda leaf: leaf[None], train.gather(np.array([0])))
+    traced = jax.vmap(step, in_axes=(None, 0, None), out_axes=None, axis_name=BATCH_AXIS)
+    jax.eval_shape(traced, state, example, np.int32(0))
+
+
+def fit_run(initial: State, splits, config: TrainConfig, env: Env, advance, evaluate) -> tuple[Loop, list[dict]]:
     """Train from the newest checkpoint, or from the start, to the end; returns the loop and metrics.jsonl."""
     layout, path, examples = env.layout, env.workdir.path, len(splits.train)
     total_steps = config.total_steps(examples)
-    init_key, step_key = jax.random.split(jax.random.key(config.seed))
-    initial = create_state(task.init(init_key, task.hyper), task.tx, step_key, task.hyper)
-
     with closing(Checkpoints(path / "checkpoints", layout, keep=config.keep_checkpoints)) as checkpoints:
         loop, stopping = resume(checkpoints, initial, layout, total_steps, config.patience)
         with closing(Recorder(path, loop.step)) as recorder, ProgressBar(total_steps, loop.step) as progress:
@@ -143,7 +153,7 @@ def fit_run(task: Task, splits, config: TrainConfig, env: Env, advance, evaluate
                 loop.stop = stopping.should_stop
                 numbers = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
                 progress.say(f"step {loop.step}/{total_steps}  validation {numbers}  {time_left(loop)} left")
-                if config.patience and stopping.best_step == loop.step:
+                if loop.stop or (config.patience and stopping.best_step == loop.step):
                     save(loop)
 
             def save(loop: Loop) -> None:
@@ -169,10 +179,9 @@ def fit_run(task: Task, splits, config: TrainConfig, env: Env, advance, evaluate
                 on_dispatch=lambda loop: progress.update(loop.step),
                 on_terminate=save_and_leave,
             )
-            if config.patience and stopping.best_step != loop.step and stopping.best_step in checkpoints.steps():
-                checkpoints.drop_after(stopping.best_step)
+            if config.patience and stopping.best_step not in (loop.step, -1):
                 loop.state, _ = checkpoints.restore(stopping.best_step, initial)
-                progress.say(f"stopped early: back to step {stopping.best_step}, the lowest validation loss")
+                progress.say(f"back to step {stopping.best_step}, the lowest validation loss")
         return loop, recorder.records
 
 
@@ -208,14 +217,15 @@ def finish(outcome: Outcome, config: TrainConfig, env: Env, figures: dict, summa
         return
     path = env.workdir.path
     (path / "figures").mkdir(exist_ok=True)
-    plots.save(plots.training_curves(outcome.records), path / "figures" / "curves.png")
+    curves = plots.training_curves(outcome.records, tuple(outcome.result["validation"]))
+    plots.save(curves, path / "figures" / "curves.png")
     captions = []
     for name, (caption, figure) in figures.items():
         plots.save(figure, path / "figures" / f"{name}.png")
         captions.append((caption, path / "figures" / f"{name}.png"))
     plots.write_report(
         path / "report.html",
-        title=env.workdir.experiment,
+        title=env.workdir.experiment + (" (a trial on generated images)" if env.smoke else ""),
         summary=summary,
         result=outcome.result,
         config=asdict(config),

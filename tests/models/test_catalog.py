@@ -13,7 +13,7 @@ def test_fields_may_come_from_json():
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("lenet", {}, "model: 'lenet' is unknown, did you mean 'lenet5'"),
+        ("lenet5", {}, "model: 'lenet5' is unknown, did you mean 'lenet'"),
         ("zzz", {}, "model: 'zzz' is unknown, expected one of course_cifar_cnn, .*perceptron"),
         ("mlp", {"feature": 3}, "mlp field: 'feature' is unknown, did you mean 'features'"),
         ("multiperceptron", {"zzz": 3}, "field: 'zzz' is unknown, expected one of act, dtype, num_classes$"),

@@ -51,8 +51,8 @@ def test_course_cifar_cnn():
     }
 
 
-def test_lenet5():
-    _, features = shapes("lenet5", (28, 28, 1))
+def test_lenet():
+    _, features = shapes("lenet", (28, 28, 1))
     assert features == {
         "C1": (28, 28, 6),
         "S2": (14, 14, 6),
@@ -65,7 +65,7 @@ def test_lenet5():
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("lenet5", 12), ("course_mnist_cnn", 6), ("course_cifar_cnn", 1), ("digits_cnn", 2)]
+    ("name", "least"), [("lenet", 12), ("course_mnist_cnn", 6), ("course_cifar_cnn", 1), ("digits_cnn", 2)]
 )
 def test_least_image_size(name, least):
     shapes(name, (least, least, 1))

@@ -44,12 +44,12 @@ def largest_difference(ours, theirs):
     return np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()
 
 
-def test_lenet5():
+def test_lenet():
     import torch
     from torch import nn
 
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
-    model = models.create("lenet5")
+    model = models.create("lenet")
     params = models.initialise(model, jax.random.key(0), images)["params"]
     params = with_random_biases(params, jax.random.key(1))
     layers = [

@@ -33,7 +33,8 @@ def test_preparing_reports_counts_and_where_and_the_second_time_says_so(folder, 
     where = f"in {tmp_path}/data/pets/1.0.0 (train 16, validation 2, test 2)\n"
     assert (first.returncode, first.stdout, first.stderr) == (0, f"pets: prepared {where}", "")
     second = run(*arguments, command=[sys.executable, "-m", "scripts.prepare_data"])
-    assert (second.returncode, second.stdout, second.stderr) == (0, f"pets: already prepared {where}", "")
+    again = "to prepare it again from --raw, delete that directory first\n"
+    assert (second.returncode, second.stdout, second.stderr) == (0, f"pets: already prepared {where}{again}", "")
 
 
 def test_corrupt_images(folder, tmp_path):

@@ -18,7 +18,7 @@ from jaxvision.training.workdir import WorkDir
 
 CONFIG = TrainConfig(
     steps=12,
-    epochs=None,
+    epochs=0.0,
     batch_size=8,
     learning_rate=0.05,
     eval_batch_size=16,

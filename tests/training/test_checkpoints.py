@@ -58,8 +58,6 @@ def test_old_ones_go_and_the_pinned_one_stays(make):
     checkpoints.save(200, some_state(), {}, pinned=100)
     checkpoints.wait()
     assert checkpoints.steps() == [100, 200]
-    checkpoints.drop_after(100)
-    assert checkpoints.steps() == [100]
 
 
 def test_load_variables_reads_the_newest_whole_checkpoint(make, tmp_path):
@@ -89,7 +87,13 @@ def test_a_file_too_few_or_too_many_is_noticed(make, tmp_path, capsys, change):
     assert "is corrupt" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("write: No space left on device [os_error_code='28']"),
+    ],
+)
 def test_a_full_disk_is_one_line_that_names_the_checkpoint(make, tmp_path, monkeypatch, error):
     def fail():
         raise error

@@ -8,17 +8,17 @@ from jaxvision.training.config import TrainConfig, config_differences, resolve_l
 
 @dataclass(frozen=True)
 class BySteps(TrainConfig):
-    steps: int | None = 500
-    epochs: float | None = None
+    steps: int = 500
+    epochs: float = 0.0
     widths: tuple[int, ...] = (64, 32)
 
 
 def test_a_given_length_overrides_the_default_of_the_other():
     by_epochs = resolve_length(TrainConfig(steps=30))
-    assert (by_epochs.steps, by_epochs.epochs) == (30, None)
+    assert (by_epochs.steps, by_epochs.epochs) == (30, 0)
     assert by_epochs.total_steps(1000) == 30
     by_steps = resolve_length(BySteps(epochs=2.0))
-    assert (by_steps.steps, by_steps.epochs) == (None, 2.0)
+    assert (by_steps.steps, by_steps.epochs) == (0, 2.0)
     assert by_steps.total_steps(1000) == 16  # 2000 / 128 = 15.6
     assert resolve_length(BySteps()).total_steps(1000) == 500
     assert resolve_length(TrainConfig()).total_steps(1280) == 100
@@ -39,7 +39,7 @@ def test_numbers_out_of_range_are_named_as_flags(field):
 
 def test_no_length_at_all():
     with pytest.raises(InputError, match="--epochs"):
-        resolve_length(TrainConfig(epochs=None))
+        resolve_length(TrainConfig(epochs=0.0))
 
 
 @pytest.mark.parametrize("field", ["eval_every", "checkpoint_every", "log_every"])
@@ -49,7 +49,8 @@ def test_a_wrong_duration_is_refused_before_anything_is_written(field):
 
 
 def test_shrink_is_four_steps_looked_at_twice():
-    small = shrink(TrainConfig(steps_per_dispatch=64))
+    small = shrink(TrainConfig(steps_per_dispatch=64), devices=3)
+    assert small.batch_size == 9
     assert small.total_steps(10_000) == 4
     assert [small.in_steps(every, 10_000) for every in (small.eval_every, small.checkpoint_every)] == [2, 2]
     assert small.steps_per_dispatch == 2

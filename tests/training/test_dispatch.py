@@ -81,7 +81,7 @@ def test_a_bad_step_stops_training_where_it_was(steps_per_dispatch):
     loop, advance = training(steps_per_dispatch=steps_per_dispatch, examples=dataset(ORDER.batch(bad_step)[0]))
     with pytest.raises(InputError) as error:
         fit(loop, advance)
-    assert f"not finite at step {bad_step};" in str(error.value)
+    assert f"not finite at step {bad_step}:" in str(error.value)
     assert str(error.value).endswith(": " + ", ".join(map(str, ORDER.batch(bad_step))))
 
     good, advance = training(steps_per_dispatch=steps_per_dispatch)

@@ -122,7 +122,7 @@ def test_a_run_that_stops_being_finite_keeps_its_checkpoints(runs):
     exploded = 0.0
     runs.terminate(at_step=4, change_task=exploding)
     exploded = 1.0
-    with pytest.raises(InputError, match="not finite at step 5; nothing"):
+    with pytest.raises(InputError, match="not finite at step 5: nothing"):
         runs.train(change_task=exploding)
     exploded = 0.0
     checkpoints = sorted(path.name for path in (runs.directory / "run/checkpoints").iterdir())
