@@ -28,7 +28,7 @@ class Config(TrainConfig):
     """A linear classifier."""
 
     steps: int = 3
-    epochs: float = None
+    epochs: float = 0.0
     batch_size: int = 8
     eval_batch_size: int = 16
     scale: float = 0.5
