@@ -58,6 +58,12 @@ def test_a_run_returns_its_best_checkpoint(runs, losses):
     assert {path.name for path in (runs.directory / "stopped/checkpoints").iterdir()} == {"4", "8"}
 
 
+def test_the_best_is_returned_however_rare_checkpoints_are(runs, losses):
+    """Its checkpoint is then the last thing saved, and may not be complete when training stops."""
+    stopped = runs.train("rare", **{**OFTEN, "checkpoint_every": "100 steps"}, patience=2)
+    assert (stopped.result["steps"], stopped.result["evaluated_step"], int(stopped.state.step)) == (8, 4, 4)
+
+
 def test_the_best_checkpoint_outlives_the_newest(runs, losses):
     losses.update(dict.fromkeys((6, 8, 10, 12), 3.0))
     outcome = runs.train(**{**OFTEN, "keep_checkpoints": 1}, patience=5)
