@@ -22,7 +22,7 @@ from jaxvision.training.workdir import read_json, write_json
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- results: written by scripts/collect_results.py -->\n"
 END = "<!-- end of results -->\n"
-PROVENANCE = ("git_revision", "devices", "versions", "parallel", "command")
+PROVENANCE = ("git_revision", "devices", "versions", "parallel")
 
 
 def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), root: Path = ROOT) -> None:
