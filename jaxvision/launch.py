@@ -20,6 +20,7 @@ import tyro
 from jaxvision.errors import InputError
 from jaxvision.parallel import make_layout, multihost
 from jaxvision.training.config import resolve_length, shrink
+from jaxvision.training.loop import TERMINATED
 from jaxvision.training.run import Env, print_result
 from jaxvision.training.workdir import WorkDir
 
@@ -52,6 +53,8 @@ def launch(run, config_class) -> None:
     experiment = experiment_name(module)
     config, flags = parse(config_class, module.__doc__, experiment)
     silence_echoes()
+    # Inside the loop a SIGTERM saves first; where several processes run JAX takes it over.
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         config = resolve_length(config)
         multihost.initialise()
@@ -72,6 +75,8 @@ def launch(run, config_class) -> None:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def silence_echoes() -> None:
