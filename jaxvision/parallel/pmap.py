@@ -11,27 +11,17 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxvision.batch_axis import BATCH_AXIS
-from jaxvision.parallel.mesh import process_rows
+from jaxvision.parallel.replicate import Replicate
 
 
 @dataclass(frozen=True)
-class Pmap:
+class Pmap(Replicate):
     """Binds per-device functions with `pmap`; the batch travels as [..., local devices, rows a device, ...]."""
-
-    mesh: Mesh
 
     def bind(self, fn, in_axes, *, donate=()):
         """Map `fn` over the devices; see `Replicate.bind`. Unstacked arguments can't be donated to `pmap`."""
         devices = list(self.mesh.devices.flat)
         return jax.pmap(fn, axis_name=BATCH_AXIS, in_axes=in_axes, out_axes=None, devices=devices)
-
-    def rows(self, batch_size: int) -> slice:
-        """Rows of a global batch that this process supplies."""
-        return process_rows(self.mesh, batch_size)
-
-    def sharding(self, shape) -> NamedSharding:
-        """Where an array restored from a checkpoint lands before `place`."""
-        return NamedSharding(self.mesh, P())
 
     def place(self, tree):
         """Put State, or data every device sees whole, on the devices of this process."""

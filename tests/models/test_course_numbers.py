@@ -17,8 +17,8 @@ def shapes(name, image_shape, **fields):
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     variables = jax.eval_shape(functools.partial(models.initialise, model), jax.random.key(0), images)
     _, state = jax.eval_shape(functools.partial(model.apply, mutable="intermediates"), variables, images)
-    shape = lambda leaf: leaf.shape  # noqa: E731
-    return jax.tree.map(shape, variables["params"]), {k: v.shape[1:] for k, v in state["intermediates"].items()}
+    parameters = jax.tree.map(lambda leaf: leaf.shape, variables["params"])
+    return parameters, {k: v.shape[1:] for k, v in state["intermediates"].items()}
 
 
 def test_mlp_first_layer():
