@@ -6,6 +6,9 @@ import tempfile
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 
+# Whatever is built here, the forms that everybody has are tested: test_onednn.py turns the compiled kernel on.
+os.environ["JAXVISION_ONEDNN"] = "0"
+
 # Many tests, and the programs they start, compile the same steps: once is enough.
 compiled = tempfile.TemporaryDirectory(prefix="jaxvision_compiled_")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name

@@ -1,0 +1,142 @@
+"""Forms of convolution that are fast on a CPU, made of slices and matrix products.
+
+XLA's own convolution is good at the forward pass of a few dozen channels; its kernel gradient, its strided image
+gradient and its grouped convolutions are up to a hundred times slower than a matrix product. The forms here read
+a few images at a time, so that their patches stay in the cache. `scripts/benchmark.py operators` compares them.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxvision.ops.convolution import onednn
+from jaxvision.ops.convolution.depthwise import depthwise
+from jaxvision.ops.convolution.geometry import Geometry
+from jaxvision.ops.convolution.library import library_form
+from jaxvision.ops.convolution.patches import pad, places
+from jaxvision.ops.convolution.winograd import winograd
+
+CHUNK_ELEMENTS = 2**18  # of patches: what two second-level caches hold in float32
+LEAST_CHANNELS_FOR_WINOGRAD = 32  # with fewer its additions cost more than the multiplications it saves
+
+
+def fastest_form(wanted: str, geometry: Geometry, **arrays: jax.Array) -> jax.Array:
+    """`trilinear.convolve` by whatever is fastest for these shapes; sums in float32 at least."""
+    dtype = next(iter(arrays.values())).dtype
+    if not all(isinstance(size, int) and size for array in arrays.values() for size in array.shape):
+        return library_form(wanted, geometry, **arrays)  # nothing to compute, or exported for batches of any size
+    if onednn.serves(dtype):
+        return onednn.onednn_form(wanted, geometry, **arrays)
+    if dtype.itemsize < 4:
+        arrays = {role: array.astype(jnp.float32) for role, array in arrays.items()}
+    if geometry.groups == 1:
+        result = DENSE[wanted](geometry, **arrays)
+    elif geometry.groups == geometry.channels(**arrays):
+        result = depthwise(wanted, geometry, **arrays)
+    else:
+        result = _grouped(wanted, geometry, **arrays)
+    return result.astype(dtype)
+
+
+def _grouped(wanted, geometry, **arrays):
+    """Every group a convolution of its own."""
+
+    def of_one_group(arrays):
+        return DENSE[wanted](geometry._replace(groups=1), **arrays)
+
+    parts = {role: array.reshape(*array.shape[:3], geometry.groups, -1) for role, array in arrays.items()}
+    result = jax.vmap(of_one_group, 3, 3)(parts)
+    return result.reshape(*result.shape[:3], -1)
+
+
+def _output(geometry, *, images, kernel):
+    if geometry.window == (1, 1):
+        (rows,), (columns,) = places(geometry, 0), places(geometry, 1)
+        return pad(images, geometry)[:, rows, columns] @ kernel[0, 0]
+    if images.shape[3] == 1:  # no channels to sum over: one fused loop beats a product with so few rows
+        return depthwise("output", geometry, images=images, kernel=kernel)
+    channels = min(kernel.shape[2:])
+    once_each_pixel = geometry.stride == geometry.dilation == (1, 1)
+    if geometry.window == (3, 3) and once_each_pixel and channels >= LEAST_CHANNELS_FOR_WINOGRAD:
+        patches = 4 * math.prod(geometry.size) * max(kernel.shape[2:])
+        chunk = _chunk(len(images), patches)
+        chunks = images.reshape(-1, chunk, *images.shape[1:])
+        output = jax.lax.map(lambda images: winograd(images, kernel, geometry.padding), chunks)
+        return output.reshape(len(images), *output.shape[2:])
+    return library_form("output", geometry, images=images, kernel=kernel)
+
+
+def _images(geometry, *, kernel, output):
+    """As one convolution of the output with the flipped kernel, for any stride.
+
+    With stride s the row i = s t + r of the padded images is touched by the rows r, s + r, 2 s + r ... of the
+    kernel only. So each of the s remainders r ("phase") is a convolution with a part of the kernel, and the phases
+    become features of one convolution, to be interleaved at the end (Shi et al. 2016, section 3.1).
+    """
+    if any(s > 1 and d > 1 for s, d in zip(geometry.stride, geometry.dilation)):
+        return library_form("images", geometry, kernel=kernel, output=output)
+    axes = zip(
+        geometry.size, geometry.out_size, geometry.window, geometry.stride, geometry.padding, geometry.dilation
+    )
+    first, pads, taps = zip(*(_phases(*axis) for axis in axes))
+    padding = tuple(before for before, _ in pads)
+    if any(before != after for before, after in pads) or min(padding) < 0:
+        zero = jnp.zeros((), output.dtype)
+        output = jax.lax.pad(output, zero, [(0, 0, 0), *((before, after, 0) for before, after in pads), (0, 0, 0)])
+        padding = (0, 0)
+
+    (height, width), (down, right) = taps, geometry.stride
+    channels, features = kernel.shape[2:]
+    missing = [(0, n * s - f) for n, s, f in zip(taps, geometry.stride, geometry.window)]
+    phases = jnp.pad(kernel, (*missing, (0, 0), (0, 0))).reshape(height, down, width, right, channels, features)
+    phases = phases[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(height, width, features, -1)
+    inner = Geometry(output.shape[1:3], taps, (1, 1), padding, geometry.dilation, 1)
+    images = _output(inner, images=output, kernel=phases)
+
+    rows, columns = inner.out_size
+    images = images.reshape(-1, rows, columns, down, right, channels).transpose(0, 1, 3, 2, 4, 5)
+    images = images.reshape(-1, rows * down, columns * right, channels)
+    top, left = first
+    return images[:, top : top + geometry.size[0], left : left + geometry.size[1]]
+
+
+def _phases(size, out_size, window, stride, padding, dilation):
+    """Along one axis: (where the images begin in the interleaved phases, padding of output, taps of a phase)."""
+    taps = -(-window // stride)
+    first, last = padding // stride, (padding + size - 1) // stride
+    before = dilation * (taps - 1) - first
+    return padding - stride * first, (before, last - (out_size - 1)), taps
+
+
+def _kernel(geometry, *, images, output):
+    """Chunk by chunk, one matrix product for each row of the window: [w C, pixels] times [pixels, O]."""
+    channels, features = images.shape[3], output.shape[3]
+    if geometry.window == (1, 1):
+        (rows,), (columns,) = places(geometry, 0), places(geometry, 1)
+        pixels = pad(images, geometry)[:, rows, columns].reshape(-1, channels)
+        return (pixels.T @ output.reshape(-1, features)).reshape(1, 1, channels, features)
+
+    height, width = geometry.window
+
+    def add(total, chunk):
+        images, output = chunk
+        padded = pad(images, geometry)
+        row_patches = jnp.concatenate([padded[:, :, columns] for columns in places(geometry, 1)], -1)
+        pixels = output.reshape(-1, features)
+        products = [row_patches[:, rows].reshape(len(pixels), -1).T @ pixels for rows in places(geometry, 0)]
+        return total + jnp.stack(products), None
+
+    chunk = _chunk(len(images), math.prod(geometry.out_size) * width * channels)
+    chunks = [array.reshape(-1, chunk, *array.shape[1:]) for array in (images, output)]
+    total, _ = jax.lax.scan(add, jnp.zeros((height, width * channels, features), images.dtype), chunks)
+    return total.reshape(height, width, channels, features)
+
+
+def _chunk(batch, patch_elements):
+    """The largest number of images that divides the batch and whose patches stay in the cache; at least one."""
+    fitting = max(1, CHUNK_ELEMENTS // patch_elements)
+    return max(n for n in range(1, batch + 1) if batch % n == 0 and n <= fitting)
+
+
+DENSE = {"output": _output, "images": _images, "kernel": _kernel}
