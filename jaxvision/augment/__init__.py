@@ -1,7 +1,7 @@
 """Augmentation and normalisation of images on the device.
 
 An augmentation maps (key, images [B, H, W, C], options by keyword) to images of the same type, uint8 or float
-in [0, 1], and does not clip. Each example draws from a key of its own (`batch_axis.row_keys`), so the number
+in [0, 1], and does not clip. Each example draws by its row (`batch_axis.row_uniform`, `row_keys`), so the number
 of devices does not matter. All of it can be jitted and vmapped. What draws nothing takes no key.
 """
 

@@ -3,17 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from jaxvision.batch_axis import row_keys
+from jaxvision.batch_axis import row_uniform
 from jaxvision.errors import InputError
 
 
 def horizontal_flip(key: jax.Array, images: jax.Array, *, probability: float = 0.5) -> jax.Array:
     """Mirror each image left to right with this probability."""
-
-    def flip(key, image):
-        return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
-
-    return jax.vmap(flip)(row_keys(key, len(images)), images)
+    flipped = row_uniform(key, len(images)) < probability
+    return jnp.where(flipped[:, None, None, None], images[:, :, ::-1], images)
 
 
 def random_crop(key: jax.Array, images: jax.Array, *, size_px: int | tuple[int, int]) -> jax.Array:
@@ -25,12 +22,13 @@ def random_crop(key: jax.Array, images: jax.Array, *, size_px: int | tuple[int, 
     rows, columns, channels = images.shape[1:]
     if not (0 < height <= rows and 0 < width <= columns):
         raise InputError(f"size_px: a crop of {height}x{width} does not fit images of {rows}x{columns}")
+    places = jnp.array([[rows - height + 1, columns - width + 1]])
+    corners = (row_uniform(key, len(images), (2,)) * places).astype(jnp.int32)
 
-    def crop(key, image):
-        top, left = jax.random.randint(key, (2,), 0, jnp.array([rows - height + 1, columns - width + 1]))
-        return jax.lax.dynamic_slice(image, (top, left, 0), (height, width, channels))
+    def crop(image, corner):
+        return jax.lax.dynamic_slice(image, (*corner, 0), (height, width, channels))
 
-    return jax.vmap(crop)(row_keys(key, len(images)), images)
+    return jax.vmap(crop)(images, corners)
 
 
 def translate(key: jax.Array, images: jax.Array, *, max_shift_px: int, fill: str = "zero") -> jax.Array:

@@ -6,13 +6,19 @@ embedding [B, D] where `num_classes` is 0. Parameters are float32.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.batch_axis import row_keys
+from jaxvision.batch_axis import BATCH_AXIS, is_mapped, row_uniform
 from jaxvision.errors import InputError
+from jaxvision.ops.convolution import conv2d, conv_transpose2d
+from jaxvision.ops.normalization import batch_norm, batch_statistics
+from jaxvision.ops.output_size import both_axes
+
+Pair = int | tuple[int, int]
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
@@ -32,27 +38,112 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
     return x
 
 
-def Conv(
-    features: int,
-    window: int,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-    name: str | None = None,
-) -> nn.Conv:
-    """Square cross-correlation with bias and integer padding: [B, H, W, C] -> [B, H', W', features].
+class Conv(nn.Module):
+    """Cross-correlation with integer padding, [B, H, W, C] -> [B, H', W', features]; sizes as in `ops.conv2d`.
 
-    H' = (H + 2 padding - window) // stride + 1.
+    Parameters have the names and shapes of linen's: "kernel" [h, w, C / groups, features] and "bias" [features].
+    Pairs are (vertical, horizontal).
     """
-    pads = ((padding, padding), (padding, padding))
-    return nn.Conv(features, (window, window), (stride, stride), padding=pads, dtype=dtype, name=name)
+
+    features: int
+    window: Pair
+    stride: Pair = 1
+    padding: Pair = 0
+    dilation: Pair = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        shape = (*both_axes(self.window), images.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        output = conv2d(
+            images.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        return _with_bias(self, output)
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution, [B, H, W, C] -> [B, H', W', features]; sizes as in `ops.conv_transpose2d`.
+
+    Parameters have the names, shapes and meaning of linen's: "kernel" [h, w, C, features] is that of torch with the
+    window turned by 180 degrees, and "bias" [features].
+    """
+
+    features: int
+    window: Pair
+    stride: Pair = 1
+    padding: Pair = 0
+    output_padding: Pair = 0
+    dilation: Pair = 1
+    use_bias: bool = True
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    dtype: jax.typing.DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        shape = (*both_axes(self.window), images.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        output = conv_transpose2d(
+            images.astype(self.dtype),
+            kernel[::-1, ::-1].swapaxes(2, 3).astype(self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation=self.dilation,
+        )
+        return _with_bias(self, output)
+
+
+def _with_bias(layer, output):
+    if not layer.use_bias:
+        return output
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    return output + bias.astype(output.dtype).reshape(1, 1, 1, -1)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe & Szegedy 2015, algorithms 1 and 2) over all axes but the last.
+
+    With `train`, the statistics are those of the whole batch, on however many devices it lies, and the running
+    ones (collection "batch_stats": "mean", "var") move towards them by 1 - momentum; the running variance is the
+    unbiased estimate, as in the paper and in torch. Without, the running ones serve. Rows where `mask` [B] is 0 do
+    not count. Parameters have linen's names: "scale", "bias". Statistics are float32; the output has the type of x.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        channels = (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        scale = self.param("scale", self.scale_init, channels)
+        bias = self.param("bias", nn.initializers.zeros, channels)
+        if not train:
+            return batch_norm(x, mean.value, variance.value, scale, bias, epsilon=self.epsilon)
+        axis_name = BATCH_AXIS if is_mapped() else None
+        batch_mean, batch_variance, count = batch_statistics(x, mask=mask, axis_name=axis_name)
+        if not self.is_initializing():
+            unbiased = batch_variance * count / jnp.maximum(count - 1, 1)
+            mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
+            variance.value = self.momentum * variance.value + (1 - self.momentum) * unbiased
+        return batch_norm(x, batch_mean, batch_variance, scale, bias, epsilon=self.epsilon)
 
 
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014): zero with probability `rate`, else scale by 1 / (1 - rate).
 
-    Each example draws from a key of its own row in the global batch, so any number of devices draws the same.
+    Each example draws by its row in the global batch, so any number of devices draws the same.
     `rate` lies in [0, 1) and may be traced; the Python number 0 draws nothing. Uses the stream "dropout".
     """
 
@@ -68,8 +159,7 @@ class Dropout(nn.Module):
         if not train:
             return x
         keep_rate = 1 - self.rate
-        keys = row_keys(self.make_rng("dropout"), len(x))
-        keep = jax.vmap(lambda key: jax.random.bernoulli(key, keep_rate, x.shape[1:]))(keys)
+        keep = row_uniform(self.make_rng("dropout"), len(x), x.shape[1:]) < keep_rate
         return jnp.where(keep, x / keep_rate, 0).astype(x.dtype)
 
 
