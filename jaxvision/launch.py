@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import jax
+import jax.numpy as jnp
 import tyro
 
+from jaxvision import compilation_cache
 from jaxvision.errors import InputError
+from jaxvision.ops.convolution import onednn
 from jaxvision.parallel import make_layout, multihost
 from jaxvision.training.config import resolve_length, shrink
 from jaxvision.training.loop import TERMINATED
@@ -57,6 +60,7 @@ def launch(run, config_class) -> None:
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         config = resolve_length(config)
+        compilation_cache.enable()
         multihost.initialise()
         config = shrink(config, jax.device_count()) if flags.smoke else config
         path = flags.workdir or Path("runs") / experiment / fingerprint(config, smoke=flags.smoke)
@@ -134,6 +138,7 @@ def environment(parallel: str) -> dict:
         "python": sys.version.split()[0],
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "devices": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), {os.cpu_count()} CPU cores",
+        "convolution": "oneDNN" if onednn.serves(jnp.float32) else "XLA",
         "processes": jax.process_count(),
         "parallel": parallel,
     }

@@ -1,17 +1,19 @@
 """Measure how fast jaxvision is against its peers, side by side in one run.
 
-  python scripts/benchmark.py training_cpu --cases mlp --out results/training_cpu.jsonl
+  scripts/run scripts/benchmark.py training_cpu --cases mlp --out results/training_cpu.jsonl
 
-Ours and the peer take turns; each line holds the medians over the repetitions, and a ratio above 1 means that ours
-is better. Needs the extra `bench`.
+Ours and its peers take turns. Each line holds the medians over the repetitions and the ratios to every peer; one
+above 1 means that ours is better. Needs the extra `bench`.
 """
 
 import importlib
 import json
 import statistics
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.progress import track
@@ -19,17 +21,18 @@ from rich.progress import track
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment
-from scripts.benchmarks.case import Case
+from scripts.benchmarks.case import Case, Make, Run, Unavailable, shown
 
-SUITES = ("training_cpu",)
+SUITES = ("inference_cpu", "memory_cpu", "operators", "startup", "training_cpu")
+NAMES = ", ".join(SUITES)
+SETTLING_SECONDS = 0.3  # the threads of OpenMP spin for a while after their work, on the cores of whoever is next
 
 
 @dataclass(frozen=True)
 class Arguments:
     """What to measure."""
 
-    suite: tyro.conf.Positional[str]
-    """Name of a suite: training_cpu."""
+    suite: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help=f"Name of a suite: {NAMES}.")]
     cases: tuple[str, ...] = ()
     """Only cases whose names begin with one of these."""
     out: Path | None = None
@@ -40,7 +43,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     if arguments.suite not in SUITES:
-        raise InputError(f"unknown suite {arguments.suite!r}: expected one of {', '.join(SUITES)}")
+        raise InputError(f"unknown suite {arguments.suite!r}: expected one of {NAMES}")
     try:
         suite = importlib.import_module(f"scripts.benchmarks.{arguments.suite}")
     except ModuleNotFoundError as error:
@@ -51,11 +54,7 @@ def main(arguments: Arguments) -> None:
     lines = []
     for case in cases:
         line = {"suite": arguments.suite, **measure(case, arguments.repeats)}
-        print(
-            f"{case.name:>24}  ours {line['ours']:>12,.1f}  {line['peer_name']} {line['peer']:>12,.1f} "
-            f"{line['unit']}  ratio {line['ratio']:.2f}",
-            file=sys.stderr,
-        )
+        print(summary(line), file=sys.stderr)
         lines.append(json.dumps({**line, **environment("replicate")}))
         print(lines[-1])
         if arguments.out:
@@ -64,27 +63,57 @@ def main(arguments: Arguments) -> None:
 
 
 def measure(case: Case, repeats: int) -> dict:
-    """The medians of both sides, which take turns so that a busy moment of the machine hits both."""
-    ours, peers = case.ours(), {name: peer() for name, peer in case.peers.items()}
-    for run in (ours, *peers.values()):
-        run()  # compile, allocate, fill caches
-    rates = {"ours": [], **{name: [] for name in peers}}
+    """The medians of all sides, which take turns so that a busy moment of the machine hits each of them."""
+    runs, skipped = ready(case)
+    figures = {name: [] for name in runs}
     for _ in track(range(repeats), case.name, transient=True, disable=not sys.stderr.isatty()):
-        rates["ours"].append(ours())
-        for name, peer in peers.items():
-            rates[name].append(peer())
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    best = max(peers, key=medians.get)
+        for name, run in runs.items():
+            time.sleep(SETTLING_SECONDS)
+            figures[name].append(run())
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    ours = medians.pop("ours")
+    ratios = {name: peer / ours if case.less_is_better else ours / peer for name, peer in medians.items()}
+    first = next(iter(medians))
     return {
         "case": case.name,
-        "ours": medians["ours"],
-        "peer": medians[best],
-        "peer_name": case.peer_name,
-        "peer_variant": best,
-        "unit": "images/s",
-        "ratio": medians["ours"] / medians[best],
+        "unit": case.unit,
+        "ours": ours,
+        "peer": medians[first],
+        "peer_name": first,
+        "ratio": ratios[first],
+        "peers": medians,
+        "ratios": ratios,
+        "skipped": skipped,
         "repeats": repeats,
+        "columns": case.columns(ours),
     }
+
+
+def ready(case: Case) -> tuple[dict, dict]:
+    """({side: what to run, compiled and warm}, {peer: why it can't be run here})."""
+    runs, skipped = {"ours": warm(case.ours)}, {}
+    for name, make in case.peers.items():
+        try:
+            runs[name] = warm(make)
+        except Unavailable as reason:
+            print(f"{case.name}: {name} skipped: {reason}", file=sys.stderr)
+            skipped[name] = str(reason)
+    if len(runs) == 1:
+        raise InputError(f"{case.name}: no peer can be run here")
+    return runs, skipped
+
+
+def warm(make: Make) -> Run:
+    run = make()
+    run()  # compile, allocate, fill caches
+    return run
+
+
+def summary(line: dict) -> str:
+    peers = [f"{name} {shown(peer)} ({line['ratios'][name]:.2f})" for name, peer in line["peers"].items()]
+    figures = ", ".join([f"ours {shown(line['ours'])}", *peers])
+    columns = "".join(f"; {name} {shown(figure)}" for name, figure in line["columns"].items())
+    return f"{line['case']:>28}  {line['unit']}: {figures}{columns}"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tyro
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.training.workdir import read_json, write_json
+from scripts.benchmarks.case import shown
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- results: written by scripts/collect_results.py -->\n"
@@ -113,8 +114,8 @@ def benchmark_table(lines: list[dict]) -> str:
     ]
     for line in lines:
         rows.append(
-            f"| {line['suite']} {line['case']} | {line['ours']:,.0f} {line['unit']} "
-            f"| {line['peer_name']} {line['peer']:,.0f} | {line['ratio']:.2f} | {line['repeats']} "
+            f"| {line['suite']} {line['case']} | {shown(line['ours'])} {line['unit']} "
+            f"| {line['peer_name']} {shown(line['peer'])} | {line['ratio']:.2f} | {line['repeats']} "
             f"| {line['devices']} | {(line['git_revision'] or 'unknown')[:8]} |"
         )
     return "\n".join(rows) + "\n"

@@ -213,6 +213,7 @@ def test_errors_become_one_line(monkeypatch, tmp_path, capsys, error, message):
 def test_a_full_disk_and_the_same_command_again(command, tmp_path):
     """Files of at most 20 KiB: a checkpoint does not fit. With room the run goes on."""
     flags = ["--smoke", "--workdir", str(tmp_path / "run")]
+    without_cache = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     limited = subprocess.run(
         [
             "bash",
@@ -225,7 +226,7 @@ def test_a_full_disk_and_the_same_command_again(command, tmp_path):
         ],
         check=False,
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"},
+        env={**without_cache, "XDG_CACHE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxvision.errors import InputError
+from jaxvision.models import resnet_cifar
 from jaxvision.models.course_cnn import CourseCifarCNN, CourseMnistCNN, DigitsCNN
 from jaxvision.models.lenet import LeNet5
 from jaxvision.models.mlp import MLP
@@ -21,6 +22,12 @@ CONSTRUCTORS = {
     "mlp": MLP,
     "multiperceptron": Multiperceptron,
     "perceptron": Perceptron,
+    "resnet1202": resnet_cifar.resnet1202,
+    "resnet110": resnet_cifar.resnet110,
+    "resnet20": resnet_cifar.resnet20,
+    "resnet32": resnet_cifar.resnet32,
+    "resnet44": resnet_cifar.resnet44,
+    "resnet56": resnet_cifar.resnet56,
 }
 
 

@@ -3,6 +3,8 @@
 Orbax commits a checkpoint atomically, but restores a flipped byte in its arrays without a word. So every step
 gets a manifest of SHA-256 sums, written last: a step without one was never finished, a step that differs from it
 is set aside, and the newest good one is restored.
+
+Orbax takes time to import: it is imported where it is used, after the first step.
 """
 
 import hashlib
@@ -12,10 +14,10 @@ import shutil
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import jax
-import orbax.checkpoint as ocp
 
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
@@ -41,13 +43,18 @@ class Checkpoints:
         self._directory = directory.absolute()
         self._layout = layout
         self._keep = keep
-        self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
         self._background = ThreadPoolExecutor(1)
         self._sealing: Future | None = None
         self.saved = -1
         if is_lead():
             self._clear_unusable()
         barrier("checkpoints cleared")
+
+    @cached_property
+    def _checkpointer(self):
+        import orbax.checkpoint as ocp
+
+        return ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
 
     def steps(self) -> list[int]:
         """Steps that can be restored, ascending."""
@@ -60,6 +67,8 @@ class Checkpoints:
           notes: what the loop keeps beside the State, as JSON values.
           pinned: a step to keep however old it gets.
         """
+        import orbax.checkpoint as ocp
+
         self.wait()
         state = self._layout.saveable(state)
         args = ocp.args.Composite(
@@ -80,6 +89,7 @@ class Checkpoints:
 
     def restore(self, step: int, template: State) -> tuple[State, dict]:
         """The State and notes of `step`, in the shapes and types of `template`, placed by the layout."""
+        import orbax.checkpoint as ocp
 
         def abstract(tree):
             return jax.tree.map(
@@ -111,7 +121,8 @@ class Checkpoints:
             self.wait()
         finally:
             self._background.shutdown()
-            self._checkpointer.close()
+            if "_checkpointer" in self.__dict__:
+                self._checkpointer.close()
 
     def _seal(self, step: int, pinned: int) -> None:
         """Wait for the arrays, write the manifest, delete what is too old."""
@@ -159,6 +170,8 @@ def load_variables(directory: Path, template: dict, step: int | None = None) -> 
     Raises:
       InputError: that checkpoint, or every one, is missing or not whole.
     """
+    import orbax.checkpoint as ocp
+
     finished = finished_checkpoints(directory.absolute())
     wanted = [path for path in reversed(finished) if step is None or path.name == str(step)]
     path = next((path for path in wanted if not changed_file(path)), None)

@@ -13,6 +13,9 @@ from jaxvision.errors import InputError
 def make_advance(step, train, *, order, layout, steps_per_dispatch: int = 1):
     """`advance(state, first_step, most) -> (state, metrics, steps)`: at most `most` steps from `first_step` on.
 
+    `advance.check(state)` raises what model, loss and optimiser refuse; the first dispatch goes on from what that
+    traced.
+
     Args:
       step: a per-device train step of `make_train_step`.
       train: a data set: `train_batches(order, start_step, rows)` and `resident()`.
@@ -33,17 +36,24 @@ class StreamingAdvance:
         self._layout = layout
         self._train = train
         self._dispatch = layout.bind(step, (None, 0, None), donate=donated())
+        self._rows = layout.rows(order.batch_size)
         self._next_step = -1
         self._batches: Iterator = iter(())
 
+    def check(self, state) -> None:
+        batch = self._train.gather(self.order.batch(0)[self._rows])
+        jax.eval_shape(self._dispatch, *self._arguments(state, batch, 0))
+
     def __call__(self, state, first_step: int, most: int):
         if first_step != self._next_step:
-            rows = self._layout.rows(self.order.batch_size)
-            self._batches = self._train.train_batches(self.order, first_step, rows)
+            self._batches = self._train.train_batches(self.order, first_step, self._rows)
         (batch,) = islice(self._batches, 1)
         self._next_step = first_step + 1
-        state, metrics = self._dispatch(state, self._layout.place_batch(batch), np.int32(first_step))
+        state, metrics = self._dispatch(*self._arguments(state, batch, first_step))
         return state, metrics, 1
+
+    def _arguments(self, state, batch, step: int):
+        return state, self._layout.place_batch(batch), np.int32(step)
 
 
 class ResidentAdvance:
@@ -57,20 +67,21 @@ class ResidentAdvance:
         self._layout = layout
         self._capacity = capacity
         self._examples = layout.place(examples)
+        self._rows = layout.rows(order.batch_size)
         self._dispatch = layout.bind(many_steps(step), (None, None, 1, None, None), donate=donated())
+
+    def check(self, state) -> None:
+        jax.eval_shape(self._dispatch, *self._arguments(state, 0, 1))
 
     def __call__(self, state, first_step: int, most: int):
         steps = min(most, self._capacity)
-        rows = self._layout.rows(self.order.batch_size)
-        indices = self.order.batches(first_step, first_step + self._capacity)[:, rows]
-        state, metrics = self._dispatch(
-            state,
-            self._examples,
-            self._layout.place_batch(indices, axis=1),
-            np.int32(first_step),
-            np.int32(steps),
-        )
+        state, metrics = self._dispatch(*self._arguments(state, first_step, steps))
         return state, metrics, steps
+
+    def _arguments(self, state, first_step: int, steps: int):
+        indices = self.order.batches(first_step, first_step + self._capacity)[:, self._rows]
+        indices = self._layout.place_batch(indices, axis=1)
+        return state, self._examples, indices, np.int32(first_step), np.int32(steps)
 
 
 def many_steps(step):

@@ -1,6 +1,7 @@
 """metrics.jsonl for programs and TensorBoard event files for people."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,19 @@ class Recorder:
     """
 
     def __init__(self, directory: Path, step: int):
-        from tensorboardX import SummaryWriter
-
         self.records = [record for record in read_records(directory / "metrics.jsonl") if record["step"] <= step]
+        self._directory, self._step = directory, step
         self._is_lead = is_lead()
         if not self._is_lead:
             return
         write_whole(directory / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self.records))
         self._lines = (directory / "metrics.jsonl").open("a")
-        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+
+    @cached_property
+    def _events(self):
+        from tensorboardX import SummaryWriter  # takes seconds where torch is installed: not before the first step
+
+        return SummaryWriter(str(self._directory / "tensorboard"), purge_step=self._step + 1)
 
     def write(self, step: int, split: str, metrics: dict) -> None:
         """Record the scalars among `metrics`."""
@@ -51,4 +56,5 @@ class Recorder:
         if not self._is_lead:
             return
         self._lines.close()
-        self._events.close()
+        if "_events" in self.__dict__:
+            self._events.close()

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optax
 
 from jaxvision import plots
-from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.checkpoints import Checkpoints
 from jaxvision.training.config import TrainConfig
@@ -86,17 +84,15 @@ class Outcome(NamedTuple):
 def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     """Train, or go on where the work directory stops, and evaluate the final parameters, on test once."""
     layout, path = env.layout, env.workdir.path
-    init_key, step_key = jax.random.split(jax.random.key(config.seed))
-    initial = create_state(task.init(init_key, task.hyper), task.tx, step_key, task.hyper)
-    step = make_train_step(task.loss_fn, task.tx)
-    refuse_the_impossible(step, initial, splits.train, config, layout)
     advance = make_advance(
-        step,
+        make_train_step(task.loss_fn, task.tx),
         splits.train,
         order=splits.training_order(config.batch_size, config.seed),
         layout=layout,
         steps_per_dispatch=config.steps_per_dispatch,
     )
+    initial = layout.place(initial_state(task, config.seed))
+    advance.check(initial)  # before anything is written
     if is_lead():
         env.workdir.claim(env.environment)
         write_json(path / "model.json", task.record)
@@ -122,20 +118,22 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     return Outcome(state, result, records, test, evaluated["test"])
 
 
-def refuse_the_impossible(step, state: State, train, config: TrainConfig, layout) -> None:
-    """Raise before anything is written if the devices can't share a batch or a train step can't be traced."""
-    layout.rows(config.batch_size)
-    example = jax.tree.map(lambda leaf: leaf[None], train.gather(np.array([0])))
-    traced = jax.vmap(step, in_axes=(None, 0, None), out_axes=None, axis_name=BATCH_AXIS)
-    jax.eval_shape(traced, state, example, np.int32(0))
+def initial_state(task: Task, seed: int) -> State:
+    """The State before the first step, in one call that takes longer to optimise than to run."""
+
+    def create(key):
+        init_key, step_key = jax.random.split(key)
+        return create_state(task.init(init_key, task.hyper), task.tx, step_key, task.hyper)
+
+    return jax.jit(create, compiler_options={"xla_backend_optimization_level": 1})(jax.random.key(seed))
 
 
 def fit_run(initial: State, splits, config: TrainConfig, env: Env, advance, evaluate) -> tuple[Loop, list[dict]]:
     """Train from the newest checkpoint, or from the start, to the end; returns the loop and metrics.jsonl."""
-    layout, path, examples = env.layout, env.workdir.path, len(splits.train)
+    path, examples = env.workdir.path, len(splits.train)
     total_steps = config.total_steps(examples)
-    with closing(Checkpoints(path / "checkpoints", layout, keep=config.keep_checkpoints)) as checkpoints:
-        loop, stopping = resume(checkpoints, initial, layout, total_steps, config.patience)
+    with closing(Checkpoints(path / "checkpoints", env.layout, keep=config.keep_checkpoints)) as checkpoints:
+        loop, stopping = resume(checkpoints, initial, total_steps, config.patience)
         with closing(Recorder(path, loop.step)) as recorder, ProgressBar(total_steps, loop.step) as progress:
             if loop.step:
                 progress.say(f"resuming {path} at step {loop.step} of {total_steps}")
@@ -185,10 +183,10 @@ def fit_run(initial: State, splits, config: TrainConfig, env: Env, advance, eval
         return loop, recorder.records
 
 
-def resume(checkpoints: Checkpoints, initial: State, layout, total_steps: int, patience: int):
+def resume(checkpoints: Checkpoints, initial: State, total_steps: int, patience: int):
     """The loop, and early stopping's record, at the newest good checkpoint or at the start."""
     if not (steps := checkpoints.steps()):
-        return Loop(layout.place(initial), 0, total_steps), EarlyStopping(patience)
+        return Loop(initial, 0, total_steps), EarlyStopping(patience)
     state, notes = checkpoints.restore(steps[-1], initial)
     stopping = EarlyStopping(patience, *notes["early_stopping"])
     loop = Loop(state, steps[-1], total_steps, notes["sums"], notes["seconds"], stop=stopping.should_stop)

@@ -2,13 +2,16 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxvision import models
+from jaxvision.models.catalog import CONSTRUCTORS
 from jaxvision.ops.activations import identity
+from tests.ops.numerics import assert_close, compiled
 
 CASES = [  # name, fields, image shape, parameters
     ("perceptron", {}, (28, 28, 1), 7_850),
@@ -22,6 +25,19 @@ CASES = [  # name, fields, image shape, parameters
     ("course_mnist_cnn", {"pool": False}, (28, 28, 1), 52_084),
     ("course_cifar_cnn", {}, (32, 32, 3), 145_578),
     ("digits_cnn", {}, (8, 8, 1), 38_282),
+    ("resnet20", {}, (16, 16, 3), 269_722),
+]
+COUNTED = [  # of a family that has a case above: what is left to check is the number of parameters
+    ("resnet20", {"shortcut": "B"}, (32, 32, 3), 272_474),
+    ("resnet20", {"shortcut": "none"}, (32, 32, 3), 269_722),
+    ("resnet32", {}, (32, 32, 3), 464_154),
+    ("resnet32", {"shortcut": "B"}, (32, 32, 3), 466_906),
+    ("resnet44", {}, (32, 32, 3), 658_586),
+    ("resnet44", {"shortcut": "B"}, (32, 32, 3), 661_338),
+    ("resnet56", {}, (32, 32, 3), 853_018),
+    ("resnet56", {"shortcut": "B"}, (32, 32, 3), 855_770),
+    ("resnet110", {}, (32, 32, 3), 1_727_962),
+    ("resnet110", {"shortcut": "B"}, (32, 32, 3), 1_730_714),
 ]
 LAST = {
     "perceptron": "pre_activation",
@@ -42,7 +58,7 @@ def setting(case):
     name, fields, shape, _ = CASES[case]
     model = models.create(name, **fields)
     images = jnp.asarray(np.random.default_rng(0).random((4, *shape), np.float32))
-    return model, models.initialise(model, KEY, images), images
+    return model, compiled(functools.partial(models.initialise, model))(KEY, images), images
 
 
 @functools.cache
@@ -57,10 +73,10 @@ def measured(case):
         return model.apply(variables, images, mutable="intermediates")[1]["intermediates"]
 
     def loss(params, perturbations):
-        features = features_of(model, {"params": params, "perturbations": perturbations})
+        features = features_of(model, {**variables, "params": params, "perturbations": perturbations})
         return jnp.sum(jnp.sin(features[LAST.get(name, "logits")]))
 
-    @jax.jit
+    @compiled
     def measure(variables):
         params = variables["params"]
         features = features_of(model, variables)
@@ -69,10 +85,13 @@ def measured(case):
         return {
             "logits": model.apply(variables, images),
             "singles": jax.lax.map(lambda image: model.apply(variables, image[None])[0], images),
-            "embedding": embedder.apply({"params": body}, images),
+            "embedding": embedder.apply({**variables, "params": body}, images),
             "features": features,
             "gradients": jax.grad(loss, argnums=(0, 1))(params, zeros),
             "half": features_of(half, variables),
+            "trained": model.apply(
+                variables, images, train=True, rngs={"dropout": KEY}, mutable=sorted(variables.keys() - {"params"})
+            ),
         }
 
     return jax.tree.map(np.asarray, measure(variables))
@@ -93,28 +112,47 @@ def names_in_model(model, variables, images):
     return names_in(jax.make_jaxpr(model.apply)(variables, images))
 
 
+def family(name):
+    """What members of one family share: their class."""
+    return getattr(CONSTRUCTORS[name], "func", CONSTRUCTORS[name])
+
+
+def abstract_variables(model, shape):
+    """Shapes and types of the variables for images of this shape."""
+    make = functools.partial(models.initialise, model)
+    return jax.eval_shape(make, KEY, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+
+
 def test_the_table_covers_the_catalogue():
-    assert {name for name, *_ in CASES} == set(models.names())
+    assert {family(name) for name, *_ in CASES} == {family(name) for name in models.names()}
 
 
-@every_case
-def test_parameter_count(case):
-    name, fields, shape, count = CASES[case]
-    make = functools.partial(models.initialise, models.create(name, **fields))
-    variables = jax.eval_shape(make, jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+@pytest.mark.parametrize(("name", "fields", "shape", "count"), CASES + COUNTED)
+def test_parameter_count(name, fields, shape, count):
+    model = models.create(name, **fields)
+    variables = abstract_variables(model, shape)
     assert models.parameter_count(variables) == count
-    assert variables.keys() == {"params"}
+    assert variables.keys() == {"params", "batch_stats"} if hasattr(model, "norm") else {"params"}
 
 
 @every_case
 def test_logits(case):
-    model, variables, images = setting(case)
+    model, _, _ = setting(case)
     logits = measured(case)["logits"]
     assert logits.shape == (4, model.num_classes)
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
-    np.testing.assert_allclose(model.apply(variables, images), logits, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(measured(case)["singles"], logits, rtol=1e-5, atol=1e-5)
+    assert_close(measured(case)["singles"], logits)
+
+
+@every_case
+def test_training_changes_the_state_and_nothing_else(case):
+    _, variables, _ = setting(case)
+    logits, state = measured(case)["trained"]
+    assert logits.shape == measured(case)["logits"].shape
+    assert np.isfinite(logits).all()
+    before = {name: tree for name, tree in variables.items() if name != "params"}
+    jax.tree.map(lambda old, new: np.testing.assert_array_less(0, np.abs(new - old).max()), before, state)
 
 
 @every_case
@@ -138,6 +176,19 @@ def test_act_is_honoured(case):
     assert not names_in_model(model.clone(act=identity), variables, images) & ACTIVATIONS
 
 
+class Unnormalised(nn.Module):
+    def __call__(self, x, *, train):
+        return x
+
+
+@every_case
+def test_norm_is_honoured(case):
+    name, fields, shape, _ = CASES[case]
+    model = models.create(name, **fields)
+    if hasattr(model, "norm"):
+        assert abstract_variables(model.clone(norm=Unnormalised), shape).keys() == {"params"}
+
+
 @every_case
 def test_bfloat16(case):
     name, fields, _, _ = CASES[case]
@@ -157,4 +208,4 @@ def test_without_classes_it_embeds(case):
     assert embedding.ndim == 2 and embedding.dtype == np.float32
     head = jax.tree.map(np.asarray, setting(case)[1]["params"]["head"])
     scores = embedding @ head["kernel"] + head["bias"]
-    np.testing.assert_allclose(scores, features[LAST.get(CASES[case][0], "logits")], rtol=1e-4, atol=1e-5)
+    assert_close(scores, features[LAST.get(CASES[case][0], "logits")])

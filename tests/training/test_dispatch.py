@@ -33,12 +33,12 @@ def dataset(poisoned=None):
     return InMemory(images, rng.integers(0, 3, 20))
 
 
-def training(layout="replicate", steps_per_dispatch=1, examples=None):
+def training(layout="replicate", steps_per_dispatch=1, examples=None, loss=loss_fn):
     """(loop, advance) at the start of training."""
     layout = make_layout(layout)
     state = create_state({"params": {"w": jnp.zeros(4)}}, TX, jax.random.key(0), {})
     advance = make_advance(
-        make_train_step(loss_fn, TX),
+        make_train_step(loss, TX),
         examples or dataset(),
         order=ORDER,
         layout=layout,
@@ -72,6 +72,31 @@ def test_single_steps_are_the_ones_the_order_names():
         velocity = 0.9 * velocity + (2 * error[:, None] * pixels).mean(0)
         w = w - 0.05 * velocity
     np.testing.assert_allclose(loop.state.params["w"], w, rtol=1e-4)
+
+
+@pytest.mark.parametrize("steps_per_dispatch", [1, 4])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_checking_traces_what_the_first_dispatch_runs(layout, steps_per_dispatch):
+    traced = []
+
+    def counted_loss(*arguments):
+        traced.append(1)
+        return loss_fn(*arguments)
+
+    loop, advance = training(layout, steps_per_dispatch, loss=counted_loss)
+    advance.check(loop.state)
+    traces = len(traced)
+    fit(loop, advance)
+    assert len(traced) == traces >= 1
+
+
+def test_checking_raises_what_the_loss_refuses():
+    def refuse(*arguments):
+        raise InputError("images: too small")
+
+    loop, advance = training(loss=refuse)
+    with pytest.raises(InputError, match="too small"):
+        advance.check(loop.state)
 
 
 @pytest.mark.parametrize("steps_per_dispatch", [1, 4])
