@@ -17,7 +17,8 @@ from jaxvision.ops.convolution.library import library_form
 from jaxvision.ops.convolution.patches import pad, places
 from jaxvision.ops.convolution.winograd import winograd
 
-CHUNK_ELEMENTS = 2**18  # of patches: what two second-level caches hold in float32
+CHUNK_ELEMENTS = 2**19  # of patches, about as much as the caches nearest to the cores hold
+WINOGRAD_CHUNK_ELEMENTS = 2**21  # of tiles: 16 products share their rows, so each should have many
 LEAST_CHANNELS_FOR_WINOGRAD = 32  # with fewer its additions cost more than the multiplications it saves
 
 
@@ -56,12 +57,8 @@ def _output(geometry, *, images, kernel):
         return pad(images, geometry)[:, rows, columns] @ kernel[0, 0]
     if images.shape[3] == 1:  # no channels to sum over: one fused loop beats a product with so few rows
         return depthwise("output", geometry, images=images, kernel=kernel)
-    channels = min(kernel.shape[2:])
-    once_each_pixel = geometry.stride == geometry.dilation == (1, 1)
-    if geometry.window == (3, 3) and once_each_pixel and channels >= LEAST_CHANNELS_FOR_WINOGRAD:
-        patches = 4 * math.prod(geometry.size) * max(kernel.shape[2:])
-        chunk = _chunk(len(images), patches)
-        chunks = images.reshape(-1, chunk, *images.shape[1:])
+    if _suits_winograd(geometry, *kernel.shape[2:]):
+        (chunks,) = _in_chunks(_winograd_chunk(geometry, len(images), *kernel.shape[2:]), images)
         output = jax.lax.map(lambda images: winograd(images, kernel, geometry.padding), chunks)
         return output.reshape(len(images), *output.shape[2:])
     return library_form("output", geometry, images=images, kernel=kernel)
@@ -110,33 +107,59 @@ def _phases(size, out_size, window, stride, padding, dilation):
 
 
 def _kernel(geometry, *, images, output):
-    """Chunk by chunk, one matrix product for each row of the window: [w C, pixels] times [pixels, O]."""
+    """The sum over chunks of the batch."""
     channels, features = images.shape[3], output.shape[3]
     if geometry.window == (1, 1):
         (rows,), (columns,) = places(geometry, 0), places(geometry, 1)
         pixels = pad(images, geometry)[:, rows, columns].reshape(-1, channels)
         return (pixels.T @ output.reshape(-1, features)).reshape(1, 1, channels, features)
-
-    height, width = geometry.window
+    if _suits_winograd(geometry, channels, features):
+        of_chunk, chunk = _kernel_by_winograd, _winograd_chunk(geometry, len(images), channels, features)
+    else:
+        row_patches = math.prod(geometry.out_size) * geometry.window[1] * channels
+        of_chunk, chunk = _kernel_by_rows, _chunk(len(images), row_patches, CHUNK_ELEMENTS)
 
     def add(total, chunk):
-        images, output = chunk
-        padded = pad(images, geometry)
-        row_patches = jnp.concatenate([padded[:, :, columns] for columns in places(geometry, 1)], -1)
-        pixels = output.reshape(-1, features)
-        products = [row_patches[:, rows].reshape(len(pixels), -1).T @ pixels for rows in places(geometry, 0)]
-        return total + jnp.stack(products), None
+        return total + of_chunk(geometry, *chunk), None
 
-    chunk = _chunk(len(images), math.prod(geometry.out_size) * width * channels)
-    chunks = [array.reshape(-1, chunk, *array.shape[1:]) for array in (images, output)]
-    total, _ = jax.lax.scan(add, jnp.zeros((height, width * channels, features), images.dtype), chunks)
-    return total.reshape(height, width, channels, features)
+    zeros = jnp.zeros((*geometry.window, channels, features), images.dtype)
+    return jax.lax.scan(add, zeros, _in_chunks(chunk, images, output))[0]
 
 
-def _chunk(batch, patch_elements):
-    """The largest number of images that divides the batch and whose patches stay in the cache; at least one."""
-    fitting = max(1, CHUNK_ELEMENTS // patch_elements)
+def _kernel_by_rows(geometry, images, output):
+    """One matrix product for each row of the window: [w C, pixels] times [pixels, O]."""
+    padded = pad(images, geometry)
+    row_patches = jnp.concatenate([padded[:, :, columns] for columns in places(geometry, 1)], -1)
+    pixels = output.reshape(-1, output.shape[3])
+    products = [row_patches[:, rows].reshape(len(pixels), -1).T @ pixels for rows in places(geometry, 0)]
+    return jnp.stack(products).reshape(*geometry.window, images.shape[3], output.shape[3])
+
+
+def _kernel_by_winograd(geometry, images, output):
+    kernel = jax.ShapeDtypeStruct((3, 3, images.shape[3], output.shape[3]), images.dtype)
+    return jax.linear_transpose(lambda kernel: winograd(images, kernel, geometry.padding), kernel)(output)[0]
+
+
+def _suits_winograd(geometry, channels, features):
+    visits_each_pixel = geometry.stride == geometry.dilation == (1, 1)
+    wide = min(channels, features) >= LEAST_CHANNELS_FOR_WINOGRAD
+    return geometry.window == (3, 3) and visits_each_pixel and wide
+
+
+def _winograd_chunk(geometry, batch, channels, features):
+    tiles = 4 * math.prod(geometry.size) * max(channels, features)  # 16 numbers for every 2x2 pixels
+    return _chunk(batch, tiles, WINOGRAD_CHUNK_ELEMENTS)
+
+
+def _chunk(batch, elements_each, most_elements):
+    """The largest number of images that divides the batch and has no more elements; at least one."""
+    fitting = max(1, most_elements // elements_each)
     return max(n for n in range(1, batch + 1) if batch % n == 0 and n <= fitting)
+
+
+def _in_chunks(chunk, *arrays):
+    """Arrays [B, ...] as [B / chunk, chunk, ...]."""
+    return [array.reshape(-1, chunk, *array.shape[1:]) for array in arrays]
 
 
 DENSE = {"output": _output, "images": _images, "kernel": _kernel}

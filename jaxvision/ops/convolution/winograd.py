@@ -33,7 +33,8 @@ def winograd(images: jax.Array, kernel: jax.Array, padding: tuple[int, int]) -> 
     ]
     data = _both_sides(B, places)
     weights = jnp.einsum("ai,ijco,bj->abco", G, kernel, G)
-    products = [[(data[a][b].reshape(-1, channels) @ weights[a, b]) for b in range(4)] for a in range(4)]
+    # A product for every row of tiles: sixteen take long to compile, and one would copy all data once more.
+    products = [list(jnp.stack([x.reshape(-1, channels) for x in row]) @ weights[a]) for a, row in enumerate(data)]
     tiles = jnp.stack([jnp.stack(row) for row in _both_sides(A, products)])
     tiles = tiles.reshape(2, 2, batch, rows, columns, features).transpose(2, 3, 0, 4, 1, 5)
     return tiles.reshape(batch, 2 * rows, 2 * columns, features)[:, :height, :width]

@@ -74,7 +74,11 @@ class Case(NamedTuple):
     def compile(self, function, *shapes, dtype=np.float32):
         """`function` for arrays of these shapes, with this case's forms."""
         arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes or self.shapes]
-        bounds = {"CHUNK_ELEMENTS": self.chunk_elements, "LEAST_CHANNELS_FOR_WINOGRAD": self.winograd_from}
+        bounds = {
+            "CHUNK_ELEMENTS": self.chunk_elements,
+            "WINOGRAD_CHUNK_ELEMENTS": self.chunk_elements,
+            "LEAST_CHANNELS_FOR_WINOGRAD": self.winograd_from,
+        }
         with mock.patch.multiple(cpu, **bounds):
             return compiled(function).lower(*arrays).compile()
 

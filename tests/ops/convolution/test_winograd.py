@@ -39,6 +39,8 @@ def test_multiplications():
     case = Case(size=(8, 8), channels=16, features=32)
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in case.shapes[:2]]
     jaxpr = jax.make_jaxpr(lambda *arrays: winograd(*arrays, (1, 1)))(*arrays)
-    products = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "dot_general" and eqn.invars[0].aval.ndim == 2]
+    products = [
+        eqn for eqn in jaxpr.eqns if eqn.primitive.name == "dot_general" and eqn.invars[0].aval.shape[2:] == (16,)
+    ]
     multiplications = sum(eqn.invars[0].aval.size * case.features for eqn in products)
     assert multiplications * 2.25 == case.batch * 8 * 8 * 9 * case.channels * case.features
