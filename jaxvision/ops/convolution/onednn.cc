@@ -34,7 +34,9 @@ struct Geometry {
 };
 constexpr size_t kNumbers = sizeof(Geometry) / sizeof(int64_t);
 
-constexpr int64_t kSharesPerThread = 4;  // so that a thread that is held up leaves work to the others
+// Several shares, so that a thread that is held up leaves work to the others. But every share of a kernel's gradient
+// fills a kernel of its own, which then have to be added.
+int64_t SharesPerThread(Role wanted) { return wanted == kKernel ? 1 : 4; }
 
 const dnnl::engine& Engine() {
   static const auto& engine = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
@@ -185,7 +187,7 @@ ffi::Error Convolve(ffi::ThreadPool pool, ffi::Buffer<ffi::F32> first, ffi::Buff
   }
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const bool too_few_images = batch < threads;
-  const int64_t wished_shares = too_few_images ? 1 : threads * kSharesPerThread;
+  const int64_t wished_shares = too_few_images ? 1 : threads * SharesPerThread(wanted);
   const int64_t share = (batch + wished_shares - 1) / wished_shares;
   const int64_t shares = (batch + share - 1) / share;
   const int threads_each = too_few_images ? threads : 1;
