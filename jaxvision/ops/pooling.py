@@ -3,7 +3,9 @@ windows (adaptive), or one window (global).
 
 Sums run over columns and then over rows, so that a window costs 2 w instead of w**2. The largest value of a
 small window is taken over its w**2 strided slices: its gradient needs nothing but the place of the largest
-value, one byte, and on a CPU is many times faster than the gradient of `lax.reduce_window`.
+value, one byte, and on a CPU is many times faster than the gradient of `lax.reduce_window`. Windows take values
+in the gradient from the phases of the image, pixels of equal distance to a multiple of the stride: each phase has
+a gradient without gaps, and they are interleaved once.
 """
 
 import functools
@@ -140,6 +142,16 @@ class _Axis(NamedTuple):
         """How far windows reach out of the image, before and after."""
         return self.padding, max(int(self.starts[-1]) + self.window - self.size, 0)
 
+    @property
+    def steps(self):
+        """Strides that a window reaches over: so many windows, at most, share a pixel."""
+        return -(-self.window // self.stride)
+
+    @property
+    def pads_to_strides(self):
+        """Padding before and after (cropping where negative) with which windows fill whole strides."""
+        return self.padding, (self.count + self.steps - 1) * self.stride - self.padding - self.size
+
     def at(self, place):
         """What stands at this place of every window, in the padded image."""
         return slice(place, place + (self.count - 1) * self.stride + 1, self.stride)
@@ -188,7 +200,7 @@ def _places(images, rows, columns, fill):
 def _largest(images, rows, columns):
     """The largest value of each window, and its place there."""
     values, *others = _places(images, rows, columns, -jnp.inf)
-    places = jnp.zeros(values.shape, np.min_scalar_type(len(others)))
+    places = jnp.zeros(values.shape, np.min_scalar_type(rows.window * columns.window))
     for place, value in enumerate(others, 1):
         wins = (value > values) | jnp.isnan(value)  # a NaN that lost would go unseen
         values, places = jnp.where(wins, value, values), jnp.where(wins, place, places)
@@ -204,8 +216,37 @@ def _tangent_of_largest(rows, columns, primals, tangents):
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))  # keeps places, not window**2 masks
 def _pick(images, places, rows, columns):
     """The value of each window that stands at this place of it."""
-    values = _places(images, rows, columns, 0)
-    return sum(jnp.where(places == place, value, 0) for place, value in enumerate(values))
+    phases = _phases(images, rows, columns)
+    around = (rows.steps - 1, rows.steps - 1), (columns.steps - 1, columns.steps - 1)
+    places = jnp.pad(places, ((0, 0), *around, (0, 0)), constant_values=rows.window * columns.window)
+
+    def picked(place):
+        top, left = divmod(place, columns.window)
+        (down, row), (right, column) = divmod(top, rows.stride), divmod(left, columns.stride)
+        phase = phases[row][column]
+        # Masked as a whole and shifted afterwards: then the gradients of all windows meet in one pass.
+        first = rows.steps - 1 - down, columns.steps - 1 - right
+        there = _box(places, first, phase.shape[1:3]) == place
+        return _box(jnp.where(there, phase, 0), (down, right), (rows.count, columns.count))
+
+    return sum(picked(place) for place in range(rows.window * columns.window))
+
+
+def _phases(images, rows, columns):
+    """Phase [i][j] [B, count + steps - 1, ...] holds the pixels i below and j right of multiples of the stride."""
+    pads = ((0, 0, 0), (*rows.pads_to_strides, 0), (*columns.pads_to_strides, 0), (0, 0, 0))
+    padded = lax.pad(images, jnp.zeros((), images.dtype), pads)
+    batch, height, width, channels = padded.shape
+    split = (batch, height // rows.stride, rows.stride, width // columns.stride, columns.stride, channels)
+    return [
+        [phase.squeeze((2, 4)) for phase in lax.split(row, [1] * columns.stride, 4)]
+        for row in lax.split(padded.reshape(split), [1] * rows.stride, 2)
+    ]
+
+
+def _box(images, start, size):
+    (top, left), (height, width) = start, size
+    return images[:, top : top + height, left : left + width]
 
 
 def _sums(images, rows, columns):
