@@ -41,7 +41,7 @@ def max_pool(
     rows, columns = _axes(images, window, stride, padding, ceil_mode)
     if rows.window * columns.window > LARGEST_SLICED_WINDOW:
         return _reduce_windows(images, rows, columns, -jnp.inf, lax.max)
-    return _largest(images, rows, columns)[0]
+    return _max(images, rows, columns)
 
 
 @functools.partial(jax.jit, static_argnames=_OPTIONS)
@@ -211,6 +211,17 @@ def _largest(images, rows, columns):
 def _tangent_of_largest(rows, columns, primals, tangents):
     values, places = _largest(*primals, rows, columns)
     return (values, places), (_pick(*tangents, places, rows, columns), np.zeros(places.shape, jax.dtypes.float0))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _max(images, rows, columns):
+    """The largest value of each window; where it was is of interest to a gradient only."""
+    return _reduce_windows(images, rows, columns, -jnp.inf, lax.max)
+
+
+@_max.defjvp
+def _tangent_of_max(rows, columns, primals, tangents):
+    return jax.jvp(lambda images: _largest(images, rows, columns)[0], primals, tangents)
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))  # keeps places, not window**2 masks
