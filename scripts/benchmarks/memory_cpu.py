@@ -34,7 +34,7 @@ def in_a_fresh_process(side):
 
 
 def peak_of_training(side: str) -> float:
-    """MiB, after an epoch of two steps. Linux never reports less than the process had that started this one."""
+    """MiB, after an epoch of a few steps. Linux never reports less than the process had that started this one."""
     importlib.import_module(f"scripts.benchmarks.training_{side}").training(NETWORK)()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

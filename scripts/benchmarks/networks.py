@@ -25,10 +25,10 @@ class Setting:
 
 
 SETTINGS = {
-    "lenet": Setting((28, 28, 1), 128, 40),
-    "course_cnn": Setting((32, 32, 3), 128, 4),
-    "resnet20": Setting((32, 32, 3), 128, 2),
-    "bottleneck_224": Setting((224, 224, 3), 16, 1),
+    "lenet": Setting((28, 28, 1), 128, 120),
+    "course_cnn": Setting((32, 32, 3), 128, 16),
+    "resnet20": Setting((32, 32, 3), 128, 6),
+    "bottleneck_224": Setting((224, 224, 3), 16, 2),
     "depthwise_224": Setting((224, 224, 3), 16, 1),
 }
 
