@@ -1,5 +1,7 @@
 """Keep the results of finished runs under results/ and write the README's table of claims from all that is there.
 
+The many operators have a table of their own, results/operators.md.
+
   scripts/run scripts/collect_results.py runs/mlp-seed0 runs/mlp-seed1
 
 Runs of one experiment that differ only in their seed become one line: mean, standard deviation over n seeds.
@@ -23,6 +25,7 @@ from scripts.benchmarks.case import shown
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- results: written by scripts/collect_results.py -->\n"
 END = "<!-- end of results -->\n"
+OPERATORS_TITLE = "# Operators, in milliseconds\n\nWritten by scripts/collect_results.py.\n\n"
 PROVENANCE = ("git_revision", "devices", "versions", "parallel")
 
 
@@ -46,7 +49,10 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), root: Pat
     _, ended, after = rest.partition(END)
     if not found or not ended:
         raise InputError(f"{root / 'README.md'}: expected the lines {BEGIN.strip()!r} and {END.strip()!r}")
-    tables = claims_table(kept) + "\n" + benchmark_table(benchmarks)
+    operators = [line for line in benchmarks if line["suite"] == "operators"]
+    others = [line for line in benchmarks if line["suite"] != "operators"]
+    write_whole(root / "results" / "operators.md", OPERATORS_TITLE + benchmark_table(operators))
+    tables = claims_table(kept) + "\n" + benchmark_table(others)
     write_whole(root / "README.md", before + BEGIN + "\n" + tables + "\n" + END + after)
 
 
@@ -107,18 +113,25 @@ def mean_and_deviation(values: list[float]) -> str:
 
 
 def benchmark_table(lines: list[dict]) -> str:
-    """Ours against the peers, from the files of scripts/benchmark.py."""
-    rows = [
-        "| benchmark | ours | peer | ratio | repeats | device | revision |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """Ours against every peer, from the files of scripts/benchmark.py.
+
+    Operators have a last column: what the machine's matmul peak and memory bandwidth allow.
+    """
+    columns = ["benchmark", "convolutions", "ours", "peers (ratio; above 1 ours is better)"]
+    columns += ["repeats", "device", "revision"]
+    roofline = ["roofline"] if lines and "roofline_ms" in lines[0]["columns"] else []
+    rows = [row(columns + roofline), row(["---"] * len(columns + roofline))]
     for line in lines:
-        rows.append(
-            f"| {line['suite']} {line['case']} | {shown(line['ours'])} {line['unit']} "
-            f"| {line['peer_name']} {shown(line['peer'])} | {line['ratio']:.2f} | {line['repeats']} "
-            f"| {line['devices']} | {(line['git_revision'] or 'unknown')[:8]} |"
-        )
+        peers = [f"{name} {shown(figure)} ({line['ratios'][name]:.2f})" for name, figure in line["peers"].items()]
+        figures = [f"{line['suite']} {line['case']}", line["convolution"], f"{shown(line['ours'])} {line['unit']}"]
+        origin = [str(line["repeats"]), line["devices"], (line["git_revision"] or "unknown")[:8]]
+        bound = [f"{shown(line['columns']['roofline_ms'])} ms"] if roofline else []
+        rows.append(row([*figures, ", ".join(peers), *origin, *bound]))
     return "\n".join(rows) + "\n"
+
+
+def row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

@@ -43,13 +43,22 @@ def test_seeds_become_mean_and_deviation(repository, tmp_path):
     assert (repository / "README.md").read_text() == readme
 
 
+def benchmark(suite, **more):
+    line = {"suite": suite, "case": "c", "ours": 2000.0, "unit": "images/s", "repeats": 7, "devices": "1 x cpu"}
+    peers = {"peers": {"torch": 1000.0, "linen": 500.0}, "ratios": {"torch": 2.0, "linen": 4.0}, "columns": {}}
+    return json.dumps({**line, **peers, "convolution": "XLA", "git_revision": None, **more}) + "\n"
+
+
 def test_benchmarks_are_listed(repository):
-    line = {"suite": "s", "case": "c", "ours": 2000.0, "peer": 1000.0, "peer_name": "torch", "unit": "images/s"}
-    line |= {"ratio": 2.0, "repeats": 7, "devices": "1 x cpu", "git_revision": None}
-    (repository / "results" / "s.jsonl").write_text(json.dumps(line) + "\n")
+    (repository / "results" / "s.jsonl").write_text(benchmark("s"))
+    (repository / "results" / "o.jsonl").write_text(benchmark("operators", columns={"roofline_ms": 0.5}))
     main((), repository)
-    row = "| s c | 2,000 images/s | torch 1,000 | 2.00 | 7 | 1 x cpu | unknown |"
-    assert row in (repository / "README.md").read_text()
+    readme = (repository / "README.md").read_text()
+    figures = "2,000 images/s | torch 1,000 (2.00), linen 500 (4.00) | 7 | 1 x cpu | unknown |"
+    assert f"| s c | XLA | {figures}" in readme
+    assert "operators" not in readme
+    table = (repository / "results" / "operators.md").read_text()
+    assert f"| operators c | XLA | {figures} 0.5 ms |" in table
 
 
 def test_what_proves_nothing_is_refused(repository, tmp_path):
