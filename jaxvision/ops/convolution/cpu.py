@@ -20,6 +20,8 @@ from jaxvision.ops.convolution.winograd import winograd
 CHUNK_ELEMENTS = 2**19  # of patches, about as much as the caches nearest to the cores hold
 WINOGRAD_CHUNK_ELEMENTS = 2**21  # of tiles: 16 products share their rows, so each should have many
 LEAST_CHANNELS_FOR_WINOGRAD = 32  # with fewer its additions cost more than the multiplications it saves
+LEAST_FEATURES_FOR_PRODUCTS = 8  # with fewer, and one channel, a product is all overhead
+MOST_COPIES_OF_OUTPUT = 3  # for each number copied of the images, in the kernel gradient by one product
 
 
 def fastest_form(wanted: str, geometry: Geometry, **arrays: jax.Array) -> jax.Array:
@@ -56,11 +58,14 @@ def _output(geometry, *, images, kernel):
         (rows,), (columns,) = places(geometry, 0), places(geometry, 1)
         return pad(images, geometry)[:, rows, columns] @ kernel[0, 0]
     if images.shape[3] == 1:  # no channels to sum over: one fused loop beats a product with so few rows
-        return depthwise("output", geometry, images=images, kernel=kernel)
+        # In a loop over chunks, or XLA repeats it in the loop of everyone who reads it.
+        chunk = _chunk(len(images), math.prod(geometry.out_size) * kernel.shape[3], CHUNK_ELEMENTS)
+        return _map_chunks(
+            chunk, lambda images: depthwise("output", geometry, images=images, kernel=kernel), images
+        )
     if _suits_winograd(geometry, *kernel.shape[2:]):
-        (chunks,) = _in_chunks(_winograd_chunk(geometry, len(images), *kernel.shape[2:]), images)
-        output = jax.lax.map(lambda images: winograd(images, kernel, geometry.padding), chunks)
-        return output.reshape(len(images), *output.shape[2:])
+        chunk = _winograd_chunk(geometry, len(images), *kernel.shape[2:])
+        return _map_chunks(chunk, lambda images: winograd(images, kernel, geometry.padding), images)
     return library_form("output", geometry, images=images, kernel=kernel)
 
 
@@ -113,11 +118,14 @@ def _kernel(geometry, *, images, output):
         (rows,), (columns,) = places(geometry, 0), places(geometry, 1)
         pixels = pad(images, geometry)[:, rows, columns].reshape(-1, channels)
         return (pixels.T @ output.reshape(-1, features)).reshape(1, 1, channels, features)
+    if channels == 1 and features < LEAST_FEATURES_FOR_PRODUCTS:
+        return library_form("kernel", geometry, images=images, output=output)
     if _suits_winograd(geometry, channels, features):
         of_chunk, chunk = _kernel_by_winograd, _winograd_chunk(geometry, len(images), channels, features)
     else:
         row_patches = math.prod(geometry.out_size) * geometry.window[1] * channels
-        of_chunk, chunk = _kernel_by_rows, _chunk(len(images), row_patches, CHUNK_ELEMENTS)
+        of_chunk = _kernel_at_once if _suits_one_product(geometry, channels, features) else _kernel_by_rows
+        chunk = _chunk(len(images), row_patches, CHUNK_ELEMENTS)
 
     def add(total, chunk):
         return total + of_chunk(geometry, *chunk), None
@@ -128,11 +136,32 @@ def _kernel(geometry, *, images, output):
 
 def _kernel_by_rows(geometry, images, output):
     """One matrix product for each row of the window: [w C, pixels] times [pixels, O]."""
-    padded = pad(images, geometry)
-    row_patches = jnp.concatenate([padded[:, :, columns] for columns in places(geometry, 1)], -1)
+    row_patches = _row_patches(geometry, images)
     pixels = output.reshape(-1, output.shape[3])
     products = [row_patches[:, rows].reshape(len(pixels), -1).T @ pixels for rows in places(geometry, 0)]
     return jnp.stack(products).reshape(*geometry.window, images.shape[3], output.shape[3])
+
+
+def _kernel_at_once(geometry, images, output):
+    """All rows of the window in one product: [w C, pixels] times [pixels, h O], the output shifted to each row."""
+    height, width = geometry.window
+    row_patches = _row_patches(geometry, images)
+    spare = row_patches.shape[1] - output.shape[1]
+    tops = range(0, height * geometry.dilation[0], geometry.dilation[0])
+    shifted = jnp.concatenate([jnp.pad(output, ((0, 0), (t, spare - t), (0, 0), (0, 0))) for t in tops], -1)
+    products = row_patches.reshape(-1, row_patches.shape[3]).T @ shifted.reshape(-1, shifted.shape[3])
+    return products.reshape(width, images.shape[3], height, output.shape[3]).transpose(2, 0, 1, 3)
+
+
+def _row_patches(geometry, images):
+    """The pixels under each row of the window, [B, H + 2 padding, W', w C]."""
+    padded = pad(images, geometry)
+    return jnp.concatenate([padded[:, :, columns] for columns in places(geometry, 1)], -1)
+
+
+def _suits_one_product(geometry, channels, features):
+    copies_of_output, copies_of_images = geometry.window[0] * features, geometry.window[1] * channels
+    return geometry.stride[0] == 1 and copies_of_output <= MOST_COPIES_OF_OUTPUT * copies_of_images
 
 
 def _kernel_by_winograd(geometry, images, output):
@@ -155,6 +184,12 @@ def _chunk(batch, elements_each, most_elements):
     """The largest number of images that divides the batch and has no more elements; at least one."""
     fitting = max(1, most_elements // elements_each)
     return max(n for n in range(1, batch + 1) if batch % n == 0 and n <= fitting)
+
+
+def _map_chunks(chunk, function, images):
+    """function(images), a few images at a time."""
+    output = jax.lax.map(function, *_in_chunks(chunk, images))
+    return output.reshape(len(images), *output.shape[2:])
 
 
 def _in_chunks(chunk, *arrays):

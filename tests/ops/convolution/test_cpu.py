@@ -44,12 +44,29 @@ def test_many_channels_are_for_winograd(wanted):
 
 
 @pytest.mark.parametrize(
-    "case",
-    [Case(winograd_from=32), Case(**WIDE, stride=(2, 2)), Case(stride=(2, 2)), Case(groups=2, dilation=(2, 2))],
+    "case", [Case(winograd_from=32), Case(winograd_from=32, features=12), Case(groups=2, dilation=(2, 2))]
 )
-def test_the_gradient_of_the_kernel_is_a_product_for_each_row_of_the_window(case):
+def test_the_gradient_of_the_kernel_is_one_product(case):
+    counts, _ = operations("kernel", case)
+    assert counts["dot_general"] == 1 and not counts["convolution"]
+
+
+@pytest.mark.parametrize(
+    "case", [Case(winograd_from=32, features=16), Case(**WIDE, stride=(2, 2)), Case(stride=(2, 2))]
+)
+def test_or_one_for_each_row_of_the_window_where_rows_are_skipped_or_features_are_many(case):
     counts, _ = operations("kernel", case)
     assert counts["dot_general"] == 3 and not counts["convolution"]
+
+
+def test_products_with_few_rows_and_columns_are_left_to_the_library():
+    counts, _ = operations("kernel", Case(channels=1, features=6))
+    assert counts["convolution"] == 1 and not counts["dot_general"]
+
+
+def test_the_loop_over_a_single_channel_is_not_repeated_by_its_readers():
+    counts, _ = operations("output", Case(channels=1, chunk_elements=60))
+    assert counts["while"] == 1
 
 
 @pytest.mark.parametrize("case", [Case(), Case(stride=(2, 2)), Case(window=(5, 5), stride=(3, 2))])
