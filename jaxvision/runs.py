@@ -7,28 +7,41 @@ import jax.numpy as jnp
 
 from jaxvision import models
 from jaxvision.augment import Preprocess
+from jaxvision.errors import InputError
 from jaxvision.training.checkpoints import load_variables
+from jaxvision.training.population import take
 from jaxvision.training.workdir import read_json
 
 
-def load_run(workdir: str | Path):
+def load_run(workdir: str | Path, *, member: int = 0):
     """The model a run trained: the parameters its result was measured with, or the newest while it goes on.
+
+    Args:
+      workdir: that of the run.
+      member: which one of a population.
 
     Returns:
       (model, variables, preprocess, class_names): `model.apply(variables, preprocess(images))` are the logits of
       images uint8 [B,H,W,C], or float in [0,1], of the size `preprocess.image_shape`.
 
     Raises:
-      InputError: the directory holds no run, or no checkpoint that is whole.
+      InputError: the directory holds no run, no checkpoint that is whole, or no such member.
     """
     workdir = Path(workdir)
     record = read_json(workdir / "model.json")
     model = models.create(record["model"], **record["fields"])
     preprocess = Preprocess(**record["preprocess"])
+    members = record.get("members", 1)
+    if not 0 <= member < members:
+        raise InputError(f"member {member}: {workdir} has {members}, counted from 0")
     template = jax.eval_shape(
         lambda: models.initialise(model, jax.random.key(0), jnp.zeros((1, *preprocess.image_shape)))
     )
     finished = (workdir / "result.json").exists()
-    step = read_json(workdir / "result.json")["evaluated_step"] if finished else None
-    variables = load_variables(workdir / "checkpoints", template, step)
+    steps = read_json(workdir / "result.json")["evaluated_step"] if finished else None
+    if members == 1:
+        variables = load_variables(workdir / "checkpoints", template, steps)
+    else:
+        template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), template)
+        variables = take(load_variables(workdir / "checkpoints", template, steps and steps[member]), member)
     return model, variables, preprocess, tuple(record["class_names"])

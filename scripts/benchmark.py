@@ -23,7 +23,7 @@ from jaxvision.files import write_whole
 from jaxvision.launch import environment
 from scripts.benchmarks.case import Case, Make, Run, Unavailable, shown
 
-SUITES = ("inference_cpu", "memory_cpu", "operators", "startup", "training_cpu")
+SUITES = ("inference_cpu", "memory_cpu", "operators", "population", "startup", "training_cpu")
 NAMES = ", ".join(SUITES)
 SETTLING_SECONDS = 0.3  # the threads of OpenMP spin for a while after their work, on the cores of whoever is next
 

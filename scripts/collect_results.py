@@ -52,7 +52,9 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), root: Pat
     operators = [line for line in benchmarks if line["suite"] == "operators"]
     others = [line for line in benchmarks if line["suite"] != "operators"]
     write_whole(root / "results" / "operators.md", OPERATORS_TITLE + benchmark_table(operators))
-    tables = claims_table(kept) + "\n" + benchmark_table(others)
+    accuracies = [record for record in kept if "top1" in record.get("test", {})]
+    claims = [record for record in kept if "claim" in record]
+    tables = "\n".join([accuracy_table(accuracies), claims_table(claims), benchmark_table(others)])
     write_whole(root / "README.md", before + BEGIN + "\n" + tables + "\n" + END + after)
 
 
@@ -80,11 +82,11 @@ def choices(config: dict) -> list[str]:
     return [config[name] for name in ("dataset", "model") if name in config]
 
 
-def claims_table(records: list[dict]) -> str:
-    """One line for the runs that differ only in their seed."""
+def accuracy_table(records: list[dict]) -> str:
+    """One line for the runs, and members of populations, that differ only in their seed."""
     groups: dict[str, list[dict]] = {}
     for record in records:
-        config = {name: value for name, value in record["config"].items() if name != "seed"}
+        config = {name: value for name, value in record["config"].items() if name not in ("seed", "population")}
         groups.setdefault(json.dumps([record["experiment"], config], sort_keys=True), []).append(record)
     lines = [
         "| experiment | test top-1 % | n | steps | seconds | device | revision |",
@@ -92,17 +94,37 @@ def claims_table(records: list[dict]) -> str:
     ]
     for group in groups.values():
         first = group[0]
-        top1 = [100 * record["test"]["top1"] for record in group]
+        top1 = [100 * member["test"]["top1"] for record in group for member in record.get("members", [record])]
         seconds = statistics.median(record["seconds"] for record in group)
-        revisions = ", ".join(sorted({(record["git_revision"] or "unknown")[:8] for record in group}))
-        name = " ".join(
-            [first["experiment"], *(first["config"][key] for key in ("dataset", "model") if key in first["config"])]
-        )
+        name = " ".join([first["experiment"], *choices(first["config"])])
         lines.append(
-            f"| {name} | {mean_and_deviation(top1)} | {len(group)} | {first['steps']} | {seconds:.0f} "
-            f"| {first['devices']} | {revisions} |"
+            f"| {name} | {mean_and_deviation(top1)} | {len(top1)} | {first['steps']} | {seconds:.0f} "
+            f"| {first['devices']} | {revisions(group)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def claims_table(records: list[dict]) -> str:
+    """The sentence each experiment illustrates, what was measured, and whether it holds."""
+    lines = ["| experiment | claim | measured | bound | holds | revision |", "|---|---|---|---|---|---|"]
+    for record in records:
+        claim = record["claim"]
+        cells = [record["experiment"], claim["text"], shown_measured(claim["measured"]), claim["bound"]]
+        lines.append(row([*cells, "yes" if claim["holds"] else "**no**", revisions([record])]))
+    return "\n".join(lines) + "\n"
+
+
+def shown_measured(measured) -> str:
+    """Such as "gap 0.31, bound 0.2" of what a claim rests on, which may be nested."""
+    if isinstance(measured, dict):
+        return ", ".join(f"{name} {shown_measured(value)}" for name, value in measured.items())
+    if isinstance(measured, list):
+        return " ".join(map(shown_measured, measured))
+    return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
+
+
+def revisions(records: list[dict]) -> str:
+    return ", ".join(sorted({(record["git_revision"] or "unknown")[:8] for record in records}))
 
 
 def mean_and_deviation(values: list[float]) -> str:

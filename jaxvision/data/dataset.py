@@ -20,6 +20,7 @@ class Dataset(Protocol):
     """
 
     labels: np.ndarray  # int32 [N]
+    is_test: bool  # whether these are examples of a test split
 
     def __len__(self) -> int: ...
 
@@ -29,11 +30,17 @@ class Dataset(Protocol):
     def take(self, indices: np.ndarray) -> "Dataset":
         """The data set of these examples, in this order, numbered from 0; copies no image."""
 
+    def renumbered(self, numbers: np.ndarray) -> "Dataset":
+        """The same examples with the label numbers[k] where it was k."""
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """The examples of both, this one's first, numbered from 0."""
+
     def resident(self) -> Batch | None:
         """All images and labels, without "index"; None when they do not lie in memory."""
 
     def train_batches(self, order: TrainingOrder, start_step: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
-        """The batches of `order` from `start_step` on, without end."""
+        """The batches of `order` from `start_step` on, without end; [P, B, ...] for a `PopulationOrder`."""
 
     def evaluation_batches(self, batch_size: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         """Every example once, in order, in full batches with "mask" float32 [B].
@@ -50,6 +57,13 @@ def evaluation_indices(num_examples: int, batch_size: int, rows: slice) -> np.nd
     indices = np.full(num_batches * batch_size, -1, np.int32)
     indices[:num_examples] = np.arange(num_examples)
     return indices.reshape(num_batches, batch_size)[:, rows]
+
+
+def gather_rows(dataset: Dataset, indices: np.ndarray, rows: slice) -> Batch:
+    """`dataset.gather` for positions [..., B] of which this process supplies some rows."""
+    indices = indices[..., rows]
+    batch = dataset.gather(indices.reshape(-1))
+    return {name: leaf.reshape(*indices.shape, *leaf.shape[1:]) for name, leaf in batch.items()}
 
 
 def gather_padded(dataset: Dataset, indices: np.ndarray) -> Batch:

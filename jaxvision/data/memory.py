@@ -5,12 +5,14 @@ from itertools import count
 
 import numpy as np
 
-from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded
+from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded, gather_rows
 from jaxvision.data.order import TrainingOrder
 
 
 class InMemory:
     """The `Dataset` of images uint8 [M,H,W,C] and labels [M], or of `examples`, positions [N], among them."""
+
+    is_test = False
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, examples: np.ndarray | None = None):
         self._images = images
@@ -30,14 +32,30 @@ class InMemory:
         }
 
     def take(self, indices: np.ndarray) -> "InMemory":
-        return InMemory(self._images, self._all_labels, self._examples[indices])
+        taken = InMemory(self._images, self._all_labels, self._examples[indices])
+        taken.is_test = self.is_test
+        return taken
+
+    def renumbered(self, numbers: np.ndarray) -> "InMemory":
+        renumbered = InMemory(self._images, numbers[self._all_labels], self._examples)
+        renumbered.is_test = self.is_test
+        return renumbered
+
+    def joined(self, other: "InMemory") -> "InMemory":
+        if other._images is self._images and other._all_labels is self._all_labels:
+            joined = InMemory(self._images, self._all_labels, np.concatenate([self._examples, other._examples]))
+        else:
+            both = self.resident(), other.resident()
+            joined = InMemory(*(np.concatenate([one[name] for one in both]) for name in ("image", "label")))
+        joined.is_test = self.is_test or other.is_test
+        return joined
 
     def resident(self) -> Batch:
         return {"image": self._images[self._examples], "label": self.labels}
 
     def train_batches(self, order: TrainingOrder, start_step: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         check_order(self, order)
-        return (self.gather(order.batch(step)[rows]) for step in count(start_step))
+        return (gather_rows(self, order.batch(step), rows) for step in count(start_step))
 
     def evaluation_batches(self, batch_size: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         return (gather_padded(self, indices) for indices in evaluation_indices(len(self), batch_size, rows))

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded
+from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded, gather_rows
 from jaxvision.data.order import TrainingOrder
 from jaxvision.data.records import Records
+from jaxvision.errors import InputError
 
 ENDLESS = 2**62
 PREFETCHED_BATCHES = 4
@@ -15,6 +16,8 @@ PREFETCHED_BATCHES = 4
 
 class Streaming:
     """The `Dataset` of records with labels [M], or of `examples`, positions [N], among them."""
+
+    is_test = False
 
     def __init__(self, records: Records, labels: np.ndarray, examples: np.ndarray | None = None):
         self._records = records
@@ -34,14 +37,28 @@ class Streaming:
         }
 
     def take(self, indices: np.ndarray) -> "Streaming":
-        return Streaming(self._records, self._all_labels, self._examples[indices])
+        taken = Streaming(self._records, self._all_labels, self._examples[indices])
+        taken.is_test = self.is_test
+        return taken
+
+    def renumbered(self, numbers: np.ndarray) -> "Streaming":
+        renumbered = Streaming(self._records, numbers[self._all_labels], self._examples)
+        renumbered.is_test = self.is_test
+        return renumbered
+
+    def joined(self, other: "Streaming") -> "Streaming":
+        if other._records is not self._records or other._all_labels is not self._all_labels:
+            raise InputError("joining data sets that stream from different files: prepare them as one split")
+        joined = Streaming(self._records, self._all_labels, np.concatenate([self._examples, other._examples]))
+        joined.is_test = self.is_test or other.is_test
+        return joined
 
     def resident(self) -> None:
         return None
 
     def train_batches(self, order: TrainingOrder, start_step: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         check_order(self, order)
-        return _prefetched(lambda step: self.gather(order.batch(step)[rows]), range(start_step, ENDLESS))
+        return _prefetched(lambda step: gather_rows(self, order.batch(step), rows), range(start_step, ENDLESS))
 
     def evaluation_batches(self, batch_size: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         indices = evaluation_indices(len(self), batch_size, rows)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jaxvision.batch_axis import BATCH_AXIS, is_mapped, row_uniform
 from jaxvision.errors import InputError
 from jaxvision.ops.convolution import conv2d, conv_transpose2d
-from jaxvision.ops.normalization import batch_norm, batch_statistics
+from jaxvision.ops.initializers import lecun_normal
+from jaxvision.ops.normalization import batch_norm, batch_statistics, group_norm, layer_norm
 from jaxvision.ops.output_size import both_axes
 
 Pair = int | tuple[int, int]
@@ -124,11 +125,9 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        channels = (x.shape[-1],)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
-        variance = self.variable("batch_stats", "var", jnp.ones, channels)
-        scale = self.param("scale", self.scale_init, channels)
-        bias = self.param("bias", nn.initializers.zeros, channels)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, x.shape[-1:])
+        variance = self.variable("batch_stats", "var", jnp.ones, x.shape[-1:])
+        scale, bias = _scale_and_bias(self, x)
         if not train:
             return batch_norm(x, mean.value, variance.value, scale, bias, epsilon=self.epsilon)
         axis_name = BATCH_AXIS if is_mapped() else None
@@ -138,6 +137,48 @@ class BatchNorm(nn.Module):
             mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
             variance.value = self.momentum * variance.value + (1 - self.momentum) * unbiased
         return batch_norm(x, batch_mean, batch_variance, scale, bias, epsilon=self.epsilon)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation (Ba et al. 2016) of the channels at each position, in training and after.
+
+    Parameters and types are those of `BatchNorm`.
+    """
+
+    epsilon: float = 1e-6
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        return layer_norm(x, *_scale_and_bias(self, x), epsilon=self.epsilon)
+
+
+class GroupNorm(nn.Module):
+    """Group normalisation (Wu & He 2018) of `groups` groups of channels, in training and after.
+
+    Parameters and types are those of `BatchNorm`. Raises InputError where `groups` does not divide the channels.
+    """
+
+    groups: int = 32
+    epsilon: float = 1e-5
+    scale_init: Callable = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        return group_norm(x, *_scale_and_bias(self, x), groups=self.groups, epsilon=self.epsilon)
+
+
+def unnormalised(**fields) -> Callable:
+    """The `norm` of a model that shall have none."""
+    return lambda x, *, train: x
+
+
+NORMS = {"none": unnormalised, "batch": BatchNorm, "layer": LayerNorm, "group": GroupNorm}
+
+
+def _scale_and_bias(layer, x):
+    scale = layer.param("scale", layer.scale_init, x.shape[-1:])
+    return scale, layer.param("bias", nn.initializers.zeros, x.shape[-1:])
 
 
 class Dropout(nn.Module):
@@ -168,12 +209,20 @@ def flatten(x: jax.Array) -> jax.Array:
     return x.reshape(len(x), -1)
 
 
-def head(module: nn.Module, embedding: jax.Array, *, tapped_as: str = "logits") -> jax.Array:
+def head(
+    module: nn.Module,
+    embedding: jax.Array,
+    *,
+    tapped_as: str = "logits",
+    kernel_init: Callable = lecun_normal,
+) -> jax.Array:
     """Float32 logits [B, num_classes] of an embedding [B, D], or the embedding where `num_classes` is 0."""
     if module.num_classes == 0:
         return embedding.astype(jnp.float32)
     exact_sums = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-    dense = nn.Dense(module.num_classes, dtype=module.dtype, dot_general=exact_sums, name="head")
+    dense = nn.Dense(
+        module.num_classes, kernel_init=kernel_init, dtype=module.dtype, dot_general=exact_sums, name="head"
+    )
     return tap(module, tapped_as, dense(embedding))
 
 
@@ -189,6 +238,25 @@ def require_size(module: nn.Module, images: jax.Array, least_px: int) -> None:
 def initialise(model: nn.Module, key: jax.Array, images: jax.Array) -> dict:
     """Fresh variables for images of this shape: "params" and whatever state the model has ("batch_stats")."""
     return jax.jit(lambda key: model.init(key, jnp.zeros(images.shape), train=False))(key)
+
+
+def statistics_of_batch(
+    model: nn.Module, variables: dict, images: jax.Array, *, mask: jax.Array | None = None
+) -> dict:
+    """Mean and unbiased variance of this batch at every `BatchNorm` of the model, as {"batch_stats": ...}.
+
+    Each of them normalises by the batch's statistics, over all devices and blind to rows where `mask` [B] is 0;
+    all else, such as dropout, is as in evaluation. Works for models whose normalisations come from a field
+    `norm`; raises InputError where that makes no `BatchNorm`.
+    """
+    if "batch_stats" not in variables:
+        raise InputError(f"{type(model).__name__}: no batch normalisation in it, so no statistics of a batch")
+
+    def norm(**fields):
+        layer = model.norm(momentum=0.0, **fields)
+        return lambda x, *, train: layer(x, train=True, mask=mask)
+
+    return model.clone(norm=norm).apply(variables, images, mutable="batch_stats")[1]
 
 
 def parameter_count(variables: dict) -> int:

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 
 from jaxvision.errors import InputError
 from jaxvision.models import resnet_cifar
+from jaxvision.models.blocks import NORMS
 from jaxvision.models.course_cnn import CourseCifarCNN, CourseMnistCNN, DigitsCNN
 from jaxvision.models.lenet import LeNet5
 from jaxvision.models.mlp import MLP
 from jaxvision.models.perceptron import Multiperceptron, Perceptron
+from jaxvision.ops import initializers
 from jaxvision.ops.activations import ACTIVATIONS
 
 CONSTRUCTORS = {
@@ -30,6 +32,18 @@ CONSTRUCTORS = {
     "resnet56": resnet_cifar.resnet56,
 }
 
+NAMED_VALUES = {  # fields whose value a name may stand for
+    "act": ACTIVATIONS,
+    "kernel_init": {
+        "he": initializers.he_normal,
+        "lecun": initializers.lecun_normal,
+        "small_normal": initializers.normal,
+        "xavier": initializers.xavier_normal,
+        "zeros": initializers.zeros,
+    },
+    "norm": NORMS,
+}
+
 
 def names() -> list[str]:
     """The models that `create` knows."""
@@ -39,8 +53,8 @@ def names() -> list[str]:
 def create(name: str, **fields) -> nn.Module:
     """The named model with these fields, which may come from JSON.
 
-    Lists become tuples; `act` and `dtype` may be names, as in act="tanh", dtype="bfloat16". Raises InputError
-    for an unknown model, field, activation or type.
+    Lists become tuples; `act`, `norm`, `kernel_init` and `dtype` may be names, as in act="tanh", norm="batch",
+    kernel_init="he", dtype="bfloat16". Raises InputError for an unknown model, field or name.
     """
     constructor = _lookup("model", name, CONSTRUCTORS)
     known = inspect.signature(constructor).parameters.keys() - {"parent", "name"}
@@ -52,8 +66,8 @@ def create(name: str, **fields) -> nn.Module:
 def _from_json(field, value):
     if isinstance(value, list):
         return tuple(value)
-    if field == "act" and isinstance(value, str):
-        return _lookup("act", value, ACTIVATIONS)
+    if field in NAMED_VALUES and isinstance(value, str):
+        return _lookup(field, value, NAMED_VALUES[field])
     if field == "dtype":
         try:
             return jnp.dtype(value)

@@ -22,6 +22,8 @@ from jaxvision.ops.output_size import both_axes
 Pair = int | tuple[int, int]
 
 LARGEST_SLICED_WINDOW = 25  # places; with more of them the program grows too long
+FEWEST_CHANNELS_IN_A_LOOP = 8  # what a vector register holds
+LONGEST_ROW_OF_SUMS = 128  # beyond, a product costs more than the loop it replaces
 
 _OPTIONS = ("window", "stride", "padding", "ceil_mode")
 
@@ -227,6 +229,8 @@ def _tangent_of_max(rows, columns, primals, tangents):
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))  # keeps places, not window**2 masks
 def _pick(images, places, rows, columns):
     """The value of each window that stands at this place of it."""
+    if rows.steps == columns.steps == 1:
+        return _pick_apart(images, places, rows, columns)
     phases = _phases(images, rows, columns)
     around = (rows.steps - 1, rows.steps - 1), (columns.steps - 1, columns.steps - 1)
     places = jnp.pad(places, ((0, 0), *around, (0, 0)), constant_values=rows.window * columns.window)
@@ -243,10 +247,36 @@ def _pick(images, places, rows, columns):
     return sum(picked(place) for place in range(rows.window * columns.window))
 
 
+def _pick_apart(images, places, rows, columns):
+    """`_pick` where windows do not overlap: then each pixel is in one window, at one place of it."""
+    padded = _padded_to_strides(images, rows, columns)
+    batch, channels = len(padded), padded.shape[3]
+    place = np.full((rows.stride, columns.stride), rows.window * columns.window, places.dtype)
+    place[: rows.window, : columns.window] = np.arange(rows.window * columns.window).reshape(rows.window, -1)
+    if channels >= FEWEST_CHANNELS_IN_A_LOOP or columns.count * channels > LONGEST_ROW_OF_SUMS:
+        pixels = padded.reshape(batch, rows.count, rows.stride, columns.count, columns.stride, channels)
+        there = places[:, :, None, :, None] == place[None, None, :, None, :, None]
+        return jnp.sum(jnp.where(there, pixels, 0), (2, 4))
+    # Runs of few channels defeat the vector units: columns are spread and summed by products with ones and zeros.
+    column_of = np.kron(np.eye(columns.count), np.tile(np.eye(channels), (columns.stride, 1)))
+    times_columns = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    spread = times_columns(
+        places.reshape(batch, rows.count, -1).astype(images.dtype), column_of.T.astype(images.dtype)
+    )
+    place = np.tile(np.repeat(place, channels, axis=1), columns.count)
+    there = spread[:, :, None] == place[None, None].astype(images.dtype)
+    pixels = jnp.where(there, padded.reshape(batch, rows.count, rows.stride, -1), 0).sum(2)
+    return times_columns(pixels, column_of.astype(images.dtype)).reshape(places.shape)
+
+
+def _padded_to_strides(images, rows, columns):
+    pads = ((0, 0, 0), (*rows.pads_to_strides, 0), (*columns.pads_to_strides, 0), (0, 0, 0))
+    return lax.pad(images, jnp.zeros((), images.dtype), pads)
+
+
 def _phases(images, rows, columns):
     """Phase [i][j] [B, count + steps - 1, ...] holds the pixels i below and j right of multiples of the stride."""
-    pads = ((0, 0, 0), (*rows.pads_to_strides, 0), (*columns.pads_to_strides, 0), (0, 0, 0))
-    padded = lax.pad(images, jnp.zeros((), images.dtype), pads)
+    padded = _padded_to_strides(images, rows, columns)
     batch, height, width, channels = padded.shape
     split = (batch, height // rows.stride, rows.stride, width // columns.stride, columns.stride, channels)
     return [

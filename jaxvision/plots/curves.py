@@ -46,7 +46,8 @@ def _panel(axes, records, metric):
 
     lower = not LOWER_IS_BETTER.isdisjoint(metric.split("_"))
     axes.plot(*train, color=TRAIN, linewidth=1.2, label="train")
-    axes.plot(*validation, color=VALIDATION, linewidth=1.8, label="validation")
+    if len(validation[0]):
+        axes.plot(*validation, color=VALIDATION, linewidth=1.8, label="validation")
     _shade_gap(axes, train, validation)
     _mark_best(axes, validation, min if lower else max)
 

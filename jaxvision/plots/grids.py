@@ -10,6 +10,7 @@ from jaxvision.plots.style import DPI, LARGE, MUTED, SMALL, house_style, text_wi
 
 GAP = 8  # pixels between pictures
 BAR_WIDTH, BAR_HEIGHT, BAR_LABEL = 10, 200, 52  # pixels
+NAME_WIDTH = 160  # pixels that the name of a row may take
 
 
 @house_style()
@@ -58,6 +59,59 @@ def image_grid(images, titles=None, *, columns=None, diverging=False, suptitle=N
         drawn = place(axes, images[index], x, y + caption_height, (height, width), cmap, limits)
     if with_bar:
         _colour_bar(figure, drawn, page_width - MARGIN - BAR_LABEL - BAR_WIDTH, top + caption_height)
+    return figure
+
+
+@house_style()
+def image_rows(rows, column_names=None, *, diverging=False, suptitle=None, scale="shared"):
+    """Pictures in a table, named at the left and above: the weights of every unit at moments in training.
+
+    rows: name -> N pictures as in `image_grid`, as many and as large in every row. column_names: N strings.
+    scale: "shared", "each" as in `image_grid`; "row" shows every row on its own range. diverging: as there.
+
+    Returns a Figure. Raises InputError as `image_grid` does, if there is no row, and if rows differ in shape.
+    """
+    if not rows:
+        raise InputError("rows: empty, expected at least one")
+    shapes = {np.shape(pictures) for pictures in rows.values()}
+    if len(shapes) > 1:
+        raise InputError(f"rows: shapes {sorted(shapes)}, expected the same pictures in every row")
+    pictures = np.stack([_as_pictures(pictures, f"row {name!r}") for name, pictures in rows.items()])
+    columns = pictures.shape[1]
+    column_names = [""] * columns if column_names is None else [str(name) for name in column_names]
+    if len(column_names) != columns:
+        raise InputError(f"column_names: {len(column_names)} of them, expected {columns}")
+    if scale not in ("shared", "row", "each"):
+        raise InputError(f"scale: {scale!r}, expected 'shared', 'row' or 'each'")
+    if diverging and pictures.ndim == 5:
+        raise InputError("diverging: the images have 3 channels, expected [N, H, W] or [N, H, W, 1]")
+
+    with_bar = diverging and scale == "shared"
+    height, width = drawn_size(*pictures.shape[2:4], near=84, most=168)
+    names = [wrap(str(name), NAME_WIDTH, SMALL, "bold") for name in rows]
+    label_width = min(round(max(text_width(str(name), SMALL, "bold") for name in rows) * DPI), NAME_WIDTH) + 2 * GAP
+    captions = [wrap(name, width + GAP, SMALL) for name in column_names]
+    caption_height = lines_height(max(map(len, captions)), SMALL)
+    left = MARGIN + label_width
+    page_width = left + columns * (width + GAP) - GAP + (GAP + BAR_WIDTH + BAR_LABEL) * with_bar + MARGIN
+    heading = wrap(suptitle or "", page_width - 2 * MARGIN, LARGE, "bold")
+    top = MARGIN + lines_height(len(heading), LARGE) + (GAP if heading else 0) + caption_height
+    page_height = top + len(rows) * (height + GAP) - GAP + MARGIN
+
+    figure, axes = blank_page(page_width, page_height)
+    write(axes, heading, MARGIN, MARGIN, LARGE, fontweight="bold")
+    for index, caption in enumerate(captions):
+        x = left + index * (width + GAP) + width / 2
+        write(axes, caption, x, top - 2, SMALL, ha="center", va="bottom")
+    cmap = "RdBu_r" if diverging else "gray"
+    for number, (name, limits) in enumerate(zip(names, _row_ranges(pictures, diverging, scale))):
+        y = top + number * (height + GAP)
+        write(axes, name, MARGIN, y + height / 2, SMALL, va="center", fontweight="bold")
+        for index, picture in enumerate(pictures[number]):
+            x = left + index * (width + GAP)
+            drawn = place(axes, picture, x, y, (height, width), cmap, limits[index])
+    if with_bar:
+        _colour_bar(figure, drawn, page_width - MARGIN - BAR_LABEL - BAR_WIDTH, top)
     return figure
 
 
@@ -166,6 +220,14 @@ def _ranges(images, diverging, scale):
     if scale == "each":
         return [_symmetric(image) if diverging else _own_range(image) for image in images]
     return [_symmetric(images) if diverging else _natural_range(images)] * len(images)
+
+
+def _row_ranges(rows, diverging, scale):
+    """Lowest and highest value to show, for each image of each row."""
+    if scale == "row":
+        return [_ranges(row, diverging, "shared") for row in rows]
+    ranges = _ranges(rows.reshape(-1, *rows.shape[2:]), diverging, scale)
+    return [ranges[start : start + rows.shape[1]] for start in range(0, len(ranges), rows.shape[1])]
 
 
 def _natural_range(images):

@@ -11,32 +11,26 @@ from string import Template
 
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
-from jaxvision.plots.curves import training_curves
-from jaxvision.plots.files import png
 
 SPLITS = ("train", "validation", "test")
 
 
-def write_report(path, *, title, summary, result, config, environment, records, figures) -> None:
+def write_report(path, *, title, summary, result, config, environment, figures) -> None:
     """Write the page, whole or not at all.
 
     summary: a docstring; its indented blocks are shown as they are. result: as in result.json, {"steps": ...,
-    "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}. config, environment: dicts,
-    nested or not. records: as in metrics.jsonl; drawn as the first figure, those metrics that result has too.
-    figures: pairs (caption, path of a PNG). All text is escaped.
+    "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}, perhaps with standard deviations
+    "std" of the same form and a "claim". config, environment: dicts, nested or not. figures: pairs (caption, path
+    of a PNG). All text is escaped.
 
     Raises InputError if a figure is missing or no PNG.
     """
     pictures = [(caption, _read_png(Path(figure))) for caption, figure in figures]
     metrics = _metrics(result)
-    curves = [record for record in records if record.get("split") in ("train", "validation")]
-    drawn = [name for name in metrics if any(record.get(name) is not None for record in curves)]
-    if drawn:
-        pictures.insert(0, ("Training curves", png(training_curves(records, drawn))))
     page = Template(files("jaxvision.plots").joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(title),
         summary=_paragraphs(summary),
-        scores=_scores(result, metrics),
+        scores=_claim(result) + _scores(result, metrics) * bool(metrics),
         cost=_cost(result),
         figures=_figures(pictures),
         config=_settings(config),
@@ -72,12 +66,22 @@ def _paragraph(block):
     return f"<p>{escape(block)}</p>"
 
 
+def _claim(result):
+    """The sentence the experiment illustrates, and whether it came out true."""
+    if not (claim := result.get("claim")):
+        return ""
+    verdict = "holds" if claim["holds"] else "does not hold"
+    text = f"{claim['text']}: {verdict}. Measured {claim['measured']}; bound {claim['bound']}."
+    return f'<p class="claim">{escape(text)}</p>\n'
+
+
 def _scores(result, metrics):
     """One row a split, one column a metric."""
     head = "".join(f"<th>{escape(name)}</th>" for name in metrics)
     body = ""
     for split in filter(result.get, SPLITS):
-        cells = "".join(f"<td>{_rounded(result[split].get(name))}</td>" for name in metrics)
+        spread = result.get("std", {}).get(split, {})
+        cells = "".join(f"<td>{_score(result[split].get(name), spread.get(name))}</td>" for name in metrics)
         body += f"<tr><th>{split}</th>{cells}</tr>\n"
     table = f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{body}</tbody>"
     return f'<div class="wide"><table class="scores">{table}</table></div>'
@@ -87,6 +91,10 @@ def _cost(result):
     units = {"steps": "steps", "seconds": "seconds", "examples_per_second": "examples a second"}
     parts = [f"{_rounded(result[name])} {unit}" for name, unit in units.items() if name in result]
     return f'<p class="cost">{" · ".join(parts)}</p>'
+
+
+def _score(value, deviation):
+    return _rounded(value) if deviation is None else f"{_rounded(value)} ± {_rounded(deviation)}"
 
 
 def _rounded(number):

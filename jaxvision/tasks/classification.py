@@ -1,6 +1,7 @@
-"""Image classification: one label an image, softmax cross-entropy, top-1."""
+"""Image classification: one label an image, softmax cross-entropy or another loss, top-1."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxvision import models, plots
 from jaxvision.augment import Preprocess, to_float
 from jaxvision.errors import InputError
 from jaxvision.losses import softmax_cross_entropy
-from jaxvision.metrics import confusion, masked_sum, top_k_correct
+from jaxvision.metrics import confusion, majority_vote, masked_sum, mean_probability, top_k_correct
 from jaxvision.ops.activations import step
 from jaxvision.training.run import Outcome, Task
 
@@ -25,6 +26,8 @@ def classification_task(
     tx: optax.GradientTransformation,
     hyper: dict,
     augment=None,
+    loss: Callable = softmax_cross_entropy,
+    penalties: dict[str, Callable] | None = None,
 ) -> Task:
     """Train the named model of `models` to tell `class_names` apart.
 
@@ -32,16 +35,23 @@ def classification_task(
       model_fields: fields of the model, as JSON values; the number of classes is added.
       preprocess: from images uint8 [B,H,W,C] to what the model sees; recorded with the model.
       tx: the optimiser.
-      hyper: numbers a population may vary, by the names `tx` knows them.
+      hyper: numbers a population may vary, by the names under which `tx` or the model's fields know them.
       augment: `augment(key, images) -> images` on float images in [0,1], in training only.
+      loss: `loss(logits [B,K], labels [B]) -> [B]`, what is minimised and reported.
+      penalties: functions params -> scalar, such as those of `losses`, by the names of their weights in `hyper`.
+        Weight times penalty is added to every example's training loss, so that the mean over a batch, whatever
+        its devices and mask, has it once. The loss in evaluation goes without.
 
     Raises:
-      InputError: the model does not exist or has no gradient.
+      InputError: the model does not exist or has no gradient, or a penalty has no weight.
     """
     fields = {**model_fields, "num_classes": len(class_names)}
     model = models.create(model_name, **fields)
     if model.act is step:
         raise InputError(f"model: {model_name} ends in a step, which has no gradient; expected multiperceptron")
+
+    if unweighted := (penalties or {}).keys() - hyper.keys():
+        raise InputError(f"penalties: {', '.join(sorted(unweighted))} without a weight in hyper")
 
     def init(key, hyper):
         return models.initialise(model, key, jnp.zeros((1, *preprocess.image_shape)))
@@ -50,7 +60,8 @@ def classification_task(
         augment_key, dropout_key = jax.random.split(key)
         images = to_float(batch["image"])
         images = preprocess(augment(augment_key, images) if augment else images)
-        logits, updated = model.apply(
+        varied = {name: value for name, value in hyper.items() if name in model.__dataclass_fields__}
+        logits, updated = model.clone(**varied).apply(
             {"params": params, **model_state},
             images,
             train=True,
@@ -58,15 +69,24 @@ def classification_task(
             mutable=list(model_state),
         )
         top1 = top_k_correct(logits, batch["label"])
-        return softmax_cross_entropy(logits, batch["label"]), (updated, {"top1": top1})
+        penalty = sum(hyper[name] * function(params) for name, function in (penalties or {}).items())
+        return loss(logits, batch["label"]) + penalty, (updated, {"top1": top1})
 
     def metrics_fn(variables, batch):
         logits = model.apply(variables, preprocess(batch["image"]))
         labels, mask = batch["label"], batch["mask"]
         return {
-            "loss": masked_sum(softmax_cross_entropy(logits, labels), mask),
+            "loss": masked_sum(loss(logits, labels), mask),
             "top1": masked_sum(top_k_correct(logits, labels), mask),
             "confusion": confusion(logits, labels, mask, len(class_names)),
+        }
+
+    def ensemble_metrics_fn(members, batch):
+        images, labels, mask = preprocess(batch["image"]), batch["label"], batch["mask"]
+        probabilities = jax.nn.softmax(jax.vmap(model.apply, in_axes=(0, None))(members, images))
+        return {
+            "top1_mean_probability": masked_sum(top_k_correct(mean_probability(probabilities), labels), mask),
+            "top1_vote": masked_sum(majority_vote(probabilities) == labels, mask),
         }
 
     record = {
@@ -75,7 +95,7 @@ def classification_task(
         "preprocess": dataclasses.asdict(preprocess),
         "class_names": list(class_names),
     }
-    return Task(init, loss_fn, tx, metrics_fn, hyper, record)
+    return Task(init, loss_fn, tx, metrics_fn, hyper, record, ensemble_metrics_fn)
 
 
 def classification_figures(task: Task, outcome: Outcome) -> dict:
@@ -109,6 +129,12 @@ def predict(task: Task, variables: dict, dataset, batch_size: int = 500) -> tupl
     columns = zip(*(jax.device_get(surest(batch["image"])) for batch in batches))
     predictions, probabilities = (np.concatenate(column)[: len(dataset)] for column in columns)
     return predictions, probabilities
+
+
+def class_probabilities(task: Task) -> Callable:
+    """`f(variables, images [N,H,W,C]) -> [N,K]`, the softmax of the logits, computed on one device."""
+    model, preprocess = restore_model(task.record)
+    return jax.jit(lambda variables, images: jax.nn.softmax(model.apply(variables, preprocess(images))))
 
 
 def restore_model(record: dict):

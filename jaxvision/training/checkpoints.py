@@ -60,12 +60,12 @@ class Checkpoints:
         """Steps that can be restored, ascending."""
         return [int(path.name) for path in finished_checkpoints(self._directory)]
 
-    def save(self, step: int, state: State, notes: dict, *, pinned: int = -1) -> None:
+    def save(self, step: int, state: State, notes: dict, *, pinned: frozenset[int] = frozenset()) -> None:
         """Begin to save; waits only for the checkpoint before.
 
         Args:
           notes: what the loop keeps beside the State, as JSON values.
-          pinned: a step to keep however old it gets.
+          pinned: steps to keep however old they get.
         """
         import orbax.checkpoint as ocp
 
@@ -124,7 +124,7 @@ class Checkpoints:
             if "_checkpointer" in self.__dict__:
                 self._checkpointer.close()
 
-    def _seal(self, step: int, pinned: int) -> None:
+    def _seal(self, step: int, pinned: frozenset[int]) -> None:
         """Wait for the arrays, write the manifest, delete what is too old."""
         with failures_named(self._directory / str(step)):
             self._checkpointer.wait_until_finished()
@@ -132,7 +132,7 @@ class Checkpoints:
             return
         write_whole(self._directory / str(step) / MANIFEST, json.dumps(checksums(self._directory / str(step))))
         for old in self.steps()[: -self._keep]:
-            if old != pinned:
+            if old not in pinned:
                 remove(self._directory / str(old))
 
     def _clear_unusable(self) -> None:

@@ -13,6 +13,7 @@ LEAST = {
     "eval_batch_size": 1,
     "keep_checkpoints": 1,
     "steps_per_dispatch": 1,
+    "population": 1,
 }
 
 
@@ -44,6 +45,12 @@ class TrainConfig:
     """Updates in one call to the devices; more than 1 keeps the training set on the devices."""
     patience: int = 0
     """Stop after so many evaluations without a lower validation loss and restore the best; 0 never stops."""
+    population: int = 1
+    """Seeds trained at once, from --seed on; the result is their mean and standard deviation."""
+    vary: tuple[str, ...] = ()
+    """Numbers to try with every seed, trained at once as well, such as 'learning_rate=0.01,0.1'."""
+    shared_batches: bool = False
+    """Whether the members of a population are all shown the batches of the first."""
 
     def total_steps(self, examples: int) -> int:
         """Number of updates for a training split of `examples`."""

@@ -1,6 +1,7 @@
 """What one call to the devices does: one step, or as many as fit before something has to happen on the host."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import jax
@@ -8,9 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvision.errors import InputError
+from jaxvision.training.population import make_population_step, stack, take
 
 
-def make_advance(step, train, *, order, layout, steps_per_dispatch: int = 1):
+def make_advance(
+    step,
+    train,
+    *,
+    order,
+    layout,
+    steps_per_dispatch: int = 1,
+    members: int = 1,
+    in_turn: bool = False,
+):
     """`advance(state, first_step, most) -> (state, metrics, steps)`: at most `most` steps from `first_step` on.
 
     `advance.check(state)` raises what model, loss and optimiser refuse; the first dispatch goes on from what that
@@ -19,29 +30,43 @@ def make_advance(step, train, *, order, layout, steps_per_dispatch: int = 1):
     Args:
       step: a per-device train step of `make_train_step`.
       train: a data set: `train_batches(order, start_step, rows)` and `resident()`.
-      order: which examples make which batch: `batch(step)`, `batches(start, stop)`, `batch_size`.
+      order: which examples make which batch: `batch(step)`, `batches(start, stop)`, `batch_size`. That of a
+        population has positions [P, B], and the orders of its members in `orders`; an ordinary one is shared.
       layout: a layout of `parallel`.
       steps_per_dispatch: more than 1 keeps the data set on the devices and runs so many steps in one call.
+      members: more than 1 trains a population, State and metrics [P, ...].
+      in_turn: whether its members are trained one after another.
     """
+    own_batches = hasattr(order, "orders")
+    if members > 1 and not in_turn:
+        step = make_population_step(step, shared_batches=not own_batches)
+    batch_axis = 1 if own_batches and not in_turn else 0
     if steps_per_dispatch > 1:
-        return ResidentAdvance(step, train, order, layout, steps_per_dispatch)
-    return StreamingAdvance(step, train, order, layout)
+        dispatch = ResidentDispatch(step, train, layout, steps_per_dispatch, batch_axis)
+        make = partial(ResidentAdvance, dispatch)
+    else:
+        dispatch = layout.bind(step, (None, batch_axis, None), donate=donated())
+        make = partial(StreamingAdvance, dispatch, train, layout, batch_axis)
+    if members > 1 and in_turn:
+        return InTurn([make(one) for one in (order.orders if own_batches else [order] * members)], order)
+    return make(order)
 
 
 class StreamingAdvance:
     """One step a call, on a batch that the host sends."""
 
-    def __init__(self, step, train, order, layout):
+    def __init__(self, dispatch, train, layout, batch_axis, order):
         self.order = order
-        self._layout = layout
+        self._dispatch = dispatch
         self._train = train
-        self._dispatch = layout.bind(step, (None, 0, None), donate=donated())
+        self._layout = layout
+        self._batch_axis = batch_axis
         self._rows = layout.rows(order.batch_size)
         self._next_step = -1
         self._batches: Iterator = iter(())
 
     def check(self, state) -> None:
-        batch = self._train.gather(self.order.batch(0)[self._rows])
+        (batch,) = islice(self._train.train_batches(self.order, 0, self._rows), 1)
         jax.eval_shape(self._dispatch, *self._arguments(state, batch, 0))
 
     def __call__(self, state, first_step: int, most: int):
@@ -53,42 +78,83 @@ class StreamingAdvance:
         return state, metrics, 1
 
     def _arguments(self, state, batch, step: int):
-        return state, self._layout.place_batch(batch), np.int32(step)
+        return state, self._layout.place_batch(batch, axis=self._batch_axis), np.int32(step)
 
 
-class ResidentAdvance:
+class ResidentDispatch:
     """Up to `capacity` steps a call, on examples that live on the devices."""
 
-    def __init__(self, step, train, order, layout, capacity: int):
+    def __init__(self, step, train, layout, capacity: int, batch_axis: int):
         examples = train.resident()
         if examples is None:
             raise InputError("this data set is too large to live on the devices: give --steps-per-dispatch 1")
-        self.order = order
-        self._layout = layout
-        self._capacity = capacity
+        self.capacity = capacity
+        self.layout = layout
         self._examples = layout.place(examples)
-        self._rows = layout.rows(order.batch_size)
-        self._dispatch = layout.bind(many_steps(step), (None, None, 1, None, None), donate=donated())
+        self._indices_axis = batch_axis + 1
+        self._run = layout.bind(many_steps(step), (None, None, self._indices_axis, None, None), donate=donated())
+
+    def __call__(self, *arguments):
+        return self._run(*self._placed(*arguments))
+
+    def check(self, *arguments) -> None:
+        jax.eval_shape(self._run, *self._placed(*arguments))
+
+    def _placed(self, state, indices, first_step: int, steps: int):
+        indices = self.layout.place_batch(indices, axis=self._indices_axis)
+        return state, self._examples, indices, np.int32(first_step), np.int32(steps)
+
+
+class ResidentAdvance:
+    """The calls of a `ResidentDispatch` along an order."""
+
+    def __init__(self, dispatch: ResidentDispatch, order):
+        self.order = order
+        self._dispatch = dispatch
+        self._rows = dispatch.layout.rows(order.batch_size)
 
     def check(self, state) -> None:
-        jax.eval_shape(self._dispatch, *self._arguments(state, 0, 1))
+        self._dispatch.check(state, self._indices(0), 0, 1)
 
     def __call__(self, state, first_step: int, most: int):
-        steps = min(most, self._capacity)
-        state, metrics = self._dispatch(*self._arguments(state, first_step, steps))
+        steps = min(most, self._dispatch.capacity)
+        state, metrics = self._dispatch(state, self._indices(first_step), first_step, steps)
         return state, metrics, steps
 
-    def _arguments(self, state, first_step: int, steps: int):
-        indices = self.order.batches(first_step, first_step + self._capacity)[:, self._rows]
-        indices = self._layout.place_batch(indices, axis=1)
-        return state, self._examples, indices, np.int32(first_step), np.int32(steps)
+    def _indices(self, first_step: int):
+        return self.order.batches(first_step, first_step + self._dispatch.capacity)[..., self._rows]
+
+
+class InTurn:
+    """A population whose members are trained one after another, each for all the steps that are asked for."""
+
+    def __init__(self, advances: list, order):
+        self.order = order
+        self._advances = advances
+
+    def check(self, state) -> None:
+        self._advances[0].check(take(state, 0))
+
+    def __call__(self, state, first_step: int, most: int):
+        members = [self._train(i, take(state, i), first_step, most) for i in range(len(self._advances))]
+        states, metrics = zip(*members)
+        return stack(states), stack(metrics), most
+
+    def _train(self, i: int, state, first_step: int, most: int):
+        total, done = None, 0
+        while done < most:
+            state, metrics, steps = self._advances[i](state, first_step + done, most - done)
+            total = metrics if total is None else add_metrics(total, metrics)
+            done += steps
+        return state, total
 
 
 def many_steps(step):
     """`dispatch(state, examples, indices, first_step, steps) -> (state, metrics)`: many steps in one call.
 
-    `indices` [capacity, B] name the examples of each batch; the first `steps` rows are used. The count is an
-    argument, not a shape: one compilation serves every length. Metrics are summed over the steps.
+    `indices` [capacity, B], or [capacity, P, B], name the examples of each batch; the first `steps` rows are
+    used. The count is an argument, not a shape: one compilation serves every length. Metrics are summed over the
+    steps.
     """
 
     def one(state, examples, indices, expected_step):

@@ -19,7 +19,9 @@ class EarlyStopping(NamedTuple):
     waited: int = 0
 
     def update(self, step: int, loss: float) -> "EarlyStopping":
-        """The record after one more evaluation."""
+        """The record after one more evaluation; once training should have stopped nothing changes it."""
+        if self.should_stop:
+            return self
         if loss < self.best:
             return self._replace(best=loss, best_step=step, waited=0)
         return self._replace(waited=self.waited + 1)

@@ -1,8 +1,11 @@
 """Exact evaluation: padded batches, masked examples, merged sums."""
 
+import jax
+
 from jaxvision.batch_axis import sum_over_batch
 from jaxvision.metrics import mean, merge
 from jaxvision.parallel.multihost import fetch
+from jaxvision.training.population import take
 
 
 def make_evaluate(metrics_fn, layout, batch_size: int):
@@ -29,3 +32,24 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
         }
 
     return evaluate
+
+
+def make_evaluate_members(metrics_fn, layout, batch_size: int, *, members: int, in_turn: bool):
+    """`evaluate(variables, dataset) -> [{name: value}]`, one dictionary a member; variables are [P, ...] of P > 1.
+
+    Args:
+      in_turn: whether members are evaluated one after another, see `population.takes_turns`.
+    """
+    if members > 1 and not in_turn:
+        together = make_evaluate(jax.vmap(metrics_fn, in_axes=(0, None)), layout, batch_size)
+
+        def evaluate(variables, dataset):
+            metrics = together(variables, dataset)
+            return [take(metrics, i) for i in range(members)]
+
+        return evaluate
+
+    alone = make_evaluate(metrics_fn, layout, batch_size)
+    if members == 1:
+        return lambda variables, dataset: [alone(variables, dataset)]
+    return lambda variables, dataset: [alone(take(variables, i), dataset) for i in range(members)]

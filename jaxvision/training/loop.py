@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import fetch, preempted
@@ -25,9 +26,10 @@ class Loop:
       state: parameters and everything else that training changes.
       step: number of steps dispatched.
       total_steps: where training ends.
-      sums: training metrics since they were last logged, {name: (sum, count)}.
+      sums: training metrics since they were last logged, {name: (sum, count)}, [P] each of a population.
       seconds: time spent in this loop, over all restarts.
       stop: set by a hook to end training now.
+      diverged: members of a population that stopped at a step that was not finite, {member: step}.
     """
 
     state: State
@@ -36,6 +38,7 @@ class Loop:
     sums: dict = field(default_factory=dict)
     seconds: float = 0.0
     stop: bool = False
+    diverged: dict[int, int] = field(default_factory=dict)
 
 
 class Hook(NamedTuple):
@@ -71,7 +74,8 @@ def fit(
       The final state.
 
     Raises:
-      InputError: a loss or gradient was not finite; the message names the step and the examples.
+      InputError: a loss or gradient was not finite, in every member of a population; the message names the step
+        and the examples.
       SystemExit: the process was asked to end.
     """
     with termination_noted() as terminated:
@@ -111,20 +115,29 @@ class Clock:
 
 
 def collect(loop: Loop, fetched: list[dict], order) -> None:
-    """Add the metrics of dispatches to the loop's sums; raise if a step was bad."""
+    """Add the metrics of dispatches to the loop's sums; raise if a step was bad, in all members of a population."""
     for metrics in fetched:
-        bad_step = int(metrics.pop("bad_step"))
-        if bad_step >= 0:
-            examples = order.batch(bad_step)
-            more = f" and {len(examples) - 128} more" if len(examples) > 128 else ""
-            raise InputError(
-                f"loss or gradient not finite at step {bad_step}: nothing of that step was applied, checkpoints of "
-                f"earlier steps stand. A lower --learning-rate often helps. The step's training examples: "
-                f"{', '.join(map(str, examples[:128]))}{more}"
-            )
+        bad_steps = np.atleast_1d(metrics.pop("bad_step"))
+        for member in np.flatnonzero(bad_steps >= 0):
+            loop.diverged.setdefault(int(member), int(bad_steps[member]))
+        if len(loop.diverged) == len(bad_steps):
+            raise InputError(not_finite(loop.diverged, order))
         for name, (total, count) in metrics.items():
             old_total, old_count = loop.sums.get(name, (0.0, 0.0))
-            loop.sums[name] = (old_total + float(total), old_count + float(count))
+            loop.sums[name] = (old_total + np.float64(total), old_count + np.float64(count))
+
+
+def not_finite(diverged: dict[int, int], order) -> str:
+    """What to say when nothing can be trained any further."""
+    step = max(diverged.values())
+    examples = order.batch(step).reshape(-1)
+    more = f" and {len(examples) - 128} more" if len(examples) > 128 else ""
+    everyone = f" (the last of {len(diverged)} members)" if len(diverged) > 1 else ""
+    return (
+        f"loss or gradient not finite at step {step}{everyone}: nothing of that step was applied, checkpoints of "
+        f"earlier steps stand. A lower --learning-rate often helps. The step's training examples: "
+        f"{', '.join(map(str, examples[:128]))}{more}"
+    )
 
 
 @contextmanager

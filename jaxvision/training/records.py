@@ -40,17 +40,18 @@ class Recorder:
 
         return SummaryWriter(str(self._directory / "tensorboard"), purge_step=self._step + 1)
 
-    def write(self, step: int, split: str, metrics: dict) -> None:
-        """Record the scalars among `metrics`."""
+    def write(self, step: int, split: str, metrics: dict, *, member: int | None = None) -> None:
+        """Record the scalars among `metrics`, of one member of a population."""
         scalars = {name: value for name, value in metrics.items() if np.ndim(value) == 0}
-        record = {"step": step, "split": split, **scalars}
+        record = {"step": step, "split": split, **({} if member is None else {"member": member}), **scalars}
         self.records.append(record)
         if not self._is_lead:
             return
         self._lines.write(json.dumps(record) + "\n")
         self._lines.flush()
         for name, value in scalars.items():
-            self._events.add_scalar(f"{name}/{split}", value, step)
+            tag = f"{name}/{split}" if member is None else f"{name}/{split}/member{member}"
+            self._events.add_scalar(tag, value, step)
 
     def close(self) -> None:
         if not self._is_lead:

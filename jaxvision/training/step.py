@@ -26,6 +26,8 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
       of the same dispatch does nothing, so no batch is trained on out of turn.
     """
 
+    update = optax.with_extra_args_support(tx).update  # `schedules.plateau` goes by the loss
+
     def step(state: State, batch: dict, expected_step: jax.Array):
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
@@ -42,7 +44,7 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
         gradients = jax.tree.map(lambda gradient: gradient / count, gradients)
 
         opt_state = inject_hyper(state.opt_state, state.hyper)
-        updates, opt_state = tx.update(gradients, opt_state, state.params)
+        updates, opt_state = update(gradients, opt_state, state.params, value=loss / count)
         params = optax.apply_updates(state.params, updates)
 
         finite = jnp.isfinite(loss) & all_finite(gradients)

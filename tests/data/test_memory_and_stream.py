@@ -56,6 +56,41 @@ def test_take_numbers_its_examples_anew(train):
     np.testing.assert_array_equal(found["index"], [0, 1, 2])
 
 
+def test_joined_has_the_examples_of_both(train):
+    part, rest = train.take(np.array([7, 3])), train.take(np.array([5, 0, 1]))
+    both = part.joined(rest)
+    expected = train.gather(np.array([7, 3, 5, 0, 1]))
+    found = both.gather(np.arange(5))
+    np.testing.assert_array_equal(found["image"], expected["image"])
+    np.testing.assert_array_equal(found["label"], expected["label"])
+    np.testing.assert_array_equal(both.labels, expected["label"])
+    assert len(both) == 5 and len(part) == 2 and len(rest) == 3
+
+
+def test_joined_with_test_examples_are_test_examples(train):
+    test = train.take(np.array([7, 3]))
+    test.is_test = True
+    assert train.joined(test).is_test and test.joined(train).is_test and test.take(np.array([0])).is_test
+    assert not train.joined(train).is_test
+
+
+def test_in_memory_any_two_are_joined():
+    """Also where they share the images, but not the labels."""
+    images = np.arange(8, dtype=np.uint8).reshape(4, 1, 1, 2)
+    right, wrong = InMemory(images, [0, 1, 2, 3]), InMemory(images, [3, 2, 1, 0])
+    other = InMemory(images[:2] + 100, [5, 6])
+    np.testing.assert_array_equal(right.take(np.array([1])).joined(wrong).labels, [1, 3, 2, 1, 0])
+    both = right.take(np.array([3, 1])).joined(other)
+    np.testing.assert_array_equal(both.labels, [3, 1, 5, 6])
+    np.testing.assert_array_equal(both.resident()["image"][:, 0, 0], [[6, 7], [2, 3], [100, 101], [102, 103]])
+
+
+def test_streams_from_different_files_are_not_joined(prepared):
+    one, other = (load("mnist", prepared[0], streaming=True).train for _ in range(2))
+    with pytest.raises(InputError, match="stream from different files: prepare them as one split"):
+        one.joined(other)
+
+
 def test_training_follows_the_order_and_resumes_at_any_step(train):
     order = TrainingOrder(len(train), 10, seed=3)
     batches = list(islice(train.train_batches(order, 0), 9))  # 2.5 epochs

@@ -1,3 +1,5 @@
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,10 @@ import pytest
 
 from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.errors import InputError
-from jaxvision.models.blocks import Dropout, tap
+from jaxvision.models.blocks import BatchNorm, Dropout, initialise, statistics_of_batch, tap
+from jaxvision.models.mlp import MLP
+from jaxvision.models.resnet_cifar import ResNetCifar
+from tests.ops.numerics import assert_close, compiled
 
 
 def drop(rate, x, *, train=True):
@@ -71,3 +76,38 @@ def test_some_perturbations_are_enough():
 
     np.testing.assert_array_equal(jax.grad(total)({"a": jnp.zeros(2)})["a"], [3, 3])
     np.testing.assert_array_equal(jax.grad(total)({"b": jnp.zeros(2)})["b"], [1, 1])
+
+
+def test_statistics_of_a_batch_are_what_the_running_ones_move_towards():
+    """r' = 0.9 r + 0.1 b at every depth, and b does not depend on r."""
+    model, images = ResNetCifar(1), jax.random.normal(jax.random.key(0), (3, 8, 8, 3))
+    variables = initialise(model, jax.random.key(1), images)
+    stale = {**variables, "batch_stats": jax.tree.map(lambda leaf: leaf + 7, variables["batch_stats"])}
+
+    @compiled
+    def measure(variables):
+        _, updated = model.apply(variables, images, train=True, mutable="batch_stats")
+        return updated, statistics_of_batch(model, variables, images)
+
+    updated, statistics = jax.device_get(measure(stale))
+    running = {"batch_stats": stale["batch_stats"]}
+    assert_close(statistics, jax.tree.map(lambda new, old: (new - 0.9 * old) / 0.1, updated, running), 1e-4)
+    assert_close(statistics, measure(variables)[1])
+
+
+def test_statistics_of_a_batch_are_without_dropout_and_padding():
+    model = MLP((6, 5), norm=partial(BatchNorm, momentum=0.5), dropout_rate=0.5)
+    images = jax.random.normal(jax.random.key(0), (7, 2, 2, 1))
+    variables = initialise(model, jax.random.key(1), images)
+    padded = jnp.concatenate([images, jnp.full((2, 2, 2, 1), jnp.nan)])
+    statistics = statistics_of_batch(model, variables, padded, mask=jnp.arange(9) < 7)
+    assert_close(statistics, statistics_of_batch(model.clone(dropout_rate=0.0), variables, images))
+    first = np.asarray(images.reshape(7, 4) @ variables["params"]["hidden1"]["kernel"])
+    np.testing.assert_allclose(statistics["batch_stats"]["norm1"]["mean"], first.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(statistics["batch_stats"]["norm1"]["var"], first.var(0, ddof=1), rtol=1e-5)
+
+
+def test_statistics_of_a_batch_need_batch_norm():
+    images = jnp.ones((2, 2, 2, 1))
+    with pytest.raises(InputError, match="MLP: no batch normalisation"):
+        statistics_of_batch(MLP(), initialise(MLP(), jax.random.key(0), images), images)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxvision import models
+from jaxvision.models.blocks import BatchNorm
 from jaxvision.models.catalog import CONSTRUCTORS
 from jaxvision.ops.activations import identity
 from tests.ops.numerics import assert_close, compiled
@@ -19,6 +20,8 @@ CASES = [  # name, fields, image shape, parameters
     ("multiperceptron", {}, (28, 28, 1), 7_850),
     ("mlp", {}, (28, 28, 1), 50_890),
     ("mlp", {"features": [100, 50], "num_classes": 3}, (8, 8, 3), 24_503),
+    ("mlp", {"features": [16] * 3, "act": "tanh", "norm": "batch", "residual": True}, (8, 8, 1), 1_802),
+    ("mlp", {"features": [32, 32], "norm": "group", "kernel_init": "he"}, (8, 8, 1), 3_530),
     ("lenet", {}, (28, 28, 1), 61_706),
     ("lenet", {"act": "tanh"}, (32, 32, 3), 83_126),
     ("course_mnist_cnn", {}, (28, 28, 1), 13_204),
@@ -28,6 +31,7 @@ CASES = [  # name, fields, image shape, parameters
     ("resnet20", {}, (16, 16, 3), 269_722),
 ]
 COUNTED = [  # of a family that has a case above: what is left to check is the number of parameters
+    ("mlp", {"features": [32, 32], "norm": "layer"}, (8, 8, 1), 3_530),
     ("resnet20", {"shortcut": "B"}, (32, 32, 3), 272_474),
     ("resnet20", {"shortcut": "none"}, (32, 32, 3), 269_722),
     ("resnet32", {}, (32, 32, 3), 464_154),
@@ -132,7 +136,8 @@ def test_parameter_count(name, fields, shape, count):
     model = models.create(name, **fields)
     variables = abstract_variables(model, shape)
     assert models.parameter_count(variables) == count
-    assert variables.keys() == {"params", "batch_stats"} if hasattr(model, "norm") else {"params"}
+    batch_stats = {"batch_stats"} if getattr(model, "norm", None) is BatchNorm else set()
+    assert variables.keys() == {"params"} | batch_stats
 
 
 @every_case

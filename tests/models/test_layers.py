@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxvision.batch_axis import BATCH_AXIS
-from jaxvision.models.blocks import BatchNorm, Conv, ConvTranspose
+from jaxvision.errors import InputError
+from jaxvision.models.blocks import BatchNorm, Conv, ConvTranspose, GroupNorm, LayerNorm
 
 KEY = jax.random.key(0, impl="unsafe_rbg")  # compiles faster than threefry
 IMAGES = np.random.default_rng(0).normal(size=(4, 7, 8, 6)).astype(np.float32)
@@ -57,6 +58,32 @@ def test_batch_norm_is_linens_but_for_the_unbiased_running_variance():
     np.testing.assert_allclose(
         output, linen.apply(variables, IMAGES, use_running_average=True), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("ours", "linen"),
+    [
+        (LayerNorm(), nn.LayerNorm()),
+        (LayerNorm(epsilon=0.5), nn.LayerNorm(epsilon=0.5)),
+        (GroupNorm(groups=3), nn.GroupNorm(num_groups=3, epsilon=1e-5)),
+        (GroupNorm(groups=2, epsilon=0.5), nn.GroupNorm(num_groups=2, epsilon=0.5)),
+    ],
+)
+def test_layer_and_group_norm_are_linens(ours, linen):
+    variables = ours.init(KEY, IMAGES)
+    jax.tree.map(np.testing.assert_array_equal, variables, linen.init(KEY, IMAGES))
+    channels = jnp.arange(1.0, 7)
+    variables = {"params": {"scale": channels, "bias": -channels}}
+    for train in (False, True):
+        output = ours.apply(variables, jnp.bfloat16(IMAGES), train=train)
+        assert output.dtype == jnp.bfloat16
+        output = ours.apply(variables, IMAGES, train=train)
+        np.testing.assert_allclose(output, linen.apply(variables, IMAGES), rtol=1e-4, atol=1e-5)
+
+
+def test_groups_have_to_divide_the_channels():
+    with pytest.raises(InputError, match="4 groups do not divide 6 channels"):
+        GroupNorm(groups=4).init(KEY, IMAGES)
 
 
 def test_batch_norm_sees_the_whole_batch_on_every_device():

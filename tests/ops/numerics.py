@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.ops.finite_differences import directional_difference
+
 STEP = 1e-4
 KINK_DISTANCE = 10 * STEP
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -52,11 +54,7 @@ def assert_differentiates(function, *arrays, seed=0, tolerance=1e-6):
         value, tangent = jax.jvp(function, arrays, directions)
         cotangent = jnp.cos(jnp.arange(value.size, dtype=value.dtype)).reshape(value.shape)
         gradients = jax.vjp(function, *arrays)[1](cotangent)
-        forward, backward = (
-            function(*(array + sign * STEP * direction for array, direction in zip(arrays, directions)))
-            for sign in (1, -1)
-        )
-        difference = (forward - backward) / (2 * STEP)
+        difference = directional_difference(lambda arrays: function(*arrays), arrays, directions, h=STEP)
         transposed = sum(jnp.vdot(gradient, direction) for gradient, direction in zip(gradients, directions))
         return value, tangent, difference, transposed, jnp.vdot(cotangent, tangent)
 

@@ -71,3 +71,8 @@ def test_an_unknown_metric_is_named_with_those_that_exist():
         training_curves(records("train", "loss", [(1, 1.0)]))
     with pytest.raises(InputError, match="metrics: empty"):
         training_curves([], [])
+
+
+def test_without_validation_there_is_one_line():
+    (axes,) = training_curves(records("train", "loss", [(1, 1.0), (2, 0.5)]), ["loss"]).axes
+    assert [line.get_label() for line in axes.lines] == ["train"]

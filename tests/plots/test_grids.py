@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jaxvision.errors import InputError
-from jaxvision.plots import image_grid, mistakes, responses, save
+from jaxvision.plots import image_grid, image_rows, mistakes, responses, save
 
 
 def texts(figure):
@@ -166,3 +166,52 @@ def test_responses_name_the_layer_that_does_not_fit():
         responses({"F6": np.zeros(84)})
     with pytest.raises(InputError, match="no layer and no image"):
         responses({})
+
+
+def test_rows_of_pictures_are_moments_and_columns_units():
+    moments = {f"step {step}": np.full((3, 4, 6), step, float) + np.arange(3).reshape(3, 1, 1) for step in (0, 10)}
+    figure = image_rows(moments, ["unit 0", "unit 1", "unit 2"], suptitle="Weights")
+    assert texts(figure) == ["Weights", "unit 0", "unit 1", "unit 2", "step 0", "step 10"]
+    drawn = figure.axes[0].images
+    assert [image.get_array()[0, 0] for image in drawn] == [0, 1, 2, 10, 11, 12]
+    tops, lefts = ([image.get_extent()[i] for image in drawn] for i in (3, 0))
+    assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4] == tops[5]
+    assert lefts[:3] == lefts[3:] == sorted(set(lefts))
+    names = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    left, right, bottom, top = drawn[4].get_extent()
+    assert names["unit 1"][0] == (left + right) / 2 and names["step 10"][1] == (top + bottom) / 2
+    assert names["step 10"][0] < lefts[0] and names["unit 1"][1] <= tops[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "diverging", "limits"),
+    [
+        ("shared", False, [(-4, 8)] * 4),
+        ("row", False, [(-1, 2)] * 2 + [(-4, 8)] * 2),
+        ("each", False, [(-1, 1), (0, 2), (-4, 4), (0, 8)]),
+        ("shared", True, [(-8, 8)] * 4),
+        ("row", True, [(-2, 2)] * 2 + [(-8, 8)] * 2),
+        ("each", True, [(-1, 1), (-2, 2), (-4, 4), (-8, 8)]),
+    ],
+)
+def test_ranges_of_rows_of_pictures(scale, diverging, limits):
+    row = np.array([[[-1.0, 1.0]], [[0.0, 2.0]]])
+    axes = image_rows({"early": row, "late": 4 * row}, scale=scale, diverging=diverging).axes
+    assert [image.get_clim() for image in axes[0].images] == limits
+    assert len(axes) == 1 + (diverging and scale == "shared")
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ({}, {}, "rows: empty"),
+        ({"a": np.zeros((2, 4, 4)), "b": np.zeros((3, 4, 4))}, {}, r"rows: shapes \[\(2, 4, 4\), \(3, 4, 4\)\]"),
+        ({"a": np.zeros((4, 4))}, {}, r"row 'a': shape \(4, 4\)"),
+        ({"a": np.zeros((2, 4, 4))}, {"column_names": ["x"]}, "column_names: 1 of them, expected 2"),
+        ({"a": np.zeros((2, 4, 4))}, {"scale": "column"}, "scale: 'column'"),
+        ({"a": np.zeros((2, 4, 4, 3))}, {"diverging": True}, "diverging: .* 3 channels"),
+    ],
+)
+def test_bad_rows_of_pictures_are_named(rows, options, message):
+    with pytest.raises(InputError, match=message):
+        image_rows(rows, **options)

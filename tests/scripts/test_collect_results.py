@@ -29,7 +29,7 @@ def finished_run(path, seed, top1, *, experiment="mnist.mlp", smoke=False):
 def repository(tmp_path):
     root = tmp_path / "repository"
     (root / "results").mkdir(parents=True)
-    (root / "README.md").write_text(f"above\n{BEGIN}old\n{END}below\n")
+    (root / "README.md").write_text(f"above\n{BEGIN}stale\n{END}below\n")
     return root
 
 
@@ -37,10 +37,31 @@ def test_seeds_become_mean_and_deviation(repository, tmp_path):
     runs = tuple(finished_run(tmp_path / str(seed), seed, top1) for seed, top1 in enumerate((0.97, 0.98, 0.99)))
     main(runs, repository)
     readme = (repository / "README.md").read_text()
-    assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
+    assert readme.startswith("above\n") and readme.endswith("below\n") and "stale" not in readme
     assert "| mnist.mlp | 98.00 ± 1.00 | 3 | 7 | 3 | 1 x cpu | 01234567 |" in readme
     main((), repository)
     assert (repository / "README.md").read_text() == readme
+
+
+def test_members_of_a_population_are_so_many_seeds(repository, tmp_path):
+    run = finished_run(tmp_path / "population", 0, 0.98)
+    result = json.loads((run / "result.json").read_text())
+    result["members"] = [{"test": {"top1": top1}} for top1 in (0.97, 0.98, 0.99)]
+    (run / "result.json").write_text(json.dumps(result))
+    main((run,), repository)
+    assert "| mnist.mlp | 98.00 ± 1.00 | 3 | 7 | 2 | 1 x cpu |" in (repository / "README.md").read_text()
+
+
+def test_claims_are_listed(repository, tmp_path):
+    run = finished_run(tmp_path / "study", 0, 0.98, experiment="foundations.capacity")
+    measured = {"gap": 0.123456, "at": [1, 2.5]}
+    claim = {"text": "Gaps grow", "measured": measured, "bound": ">= 0.1", "holds": False}
+    result = {"experiment": "foundations.capacity", "steps": 7, "seconds": 2.0, "claim": claim}
+    (run / "result.json").write_text(json.dumps(result))
+    main((run,), repository)
+    readme = (repository / "README.md").read_text()
+    assert "| foundations.capacity | Gaps grow | gap 0.1235, at 1 2.5 | >= 0.1 | **no** | 01234567 |" in readme
+    assert "| foundations.capacity | 9" not in readme
 
 
 def benchmark(suite, **more):

@@ -8,7 +8,10 @@ import pytest
 
 from jaxvision.augment import Preprocess
 from jaxvision.data.memory import InMemory
+from jaxvision.errors import InputError
+from jaxvision.losses import l1_penalty, multiclass_hinge
 from jaxvision.tasks.classification import (
+    class_probabilities,
     classification_figures,
     classification_task,
     first_of_each_class,
@@ -43,7 +46,7 @@ def make_outcome(images, labels):
     for image, label in zip(images, labels):
         counts[label, np.argmax(image)] += 1
     state = create_state(VARIABLES, TX, jax.random.key(0), {})
-    return Outcome(state, {}, [], test, {"confusion": counts})
+    return Outcome(state, {}, [], test, {"confusion": counts}, state)
 
 
 IMAGES = [(255, 0, 0), (0, 255, 0), (0, 51, 0), (0, 0, 255), (0, 0, 102), (51, 0, 0)]
@@ -110,3 +113,51 @@ def test_augmentation_is_for_training_only_and_sees_images_in_0_1():
     np.testing.assert_allclose(losses, np.log(3), rtol=1e-6)
     metrics = task.metrics_fn(VARIABLES, {**batch, "mask": jnp.ones(2)})
     assert metrics["loss"][0] == pytest.approx(2 * np.log(1 + 2 * np.exp(-10)), rel=1e-2)
+
+
+def penalised(weight, **hyper):
+    return classification_task(
+        "multiperceptron",
+        {"act": "identity"},
+        preprocess=Preprocess((1, 1, 3), (0.0,) * 3, (1.0,) * 3),
+        class_names=NAMES,
+        tx=TX,
+        hyper={"learning_rate": 0.1, **hyper},
+        penalties={weight: l1_penalty},
+    )
+
+
+def test_a_penalty_is_in_every_examples_training_loss_and_in_no_metric():
+    """The weights are three tens: with 0.5 times the sum of absolute values 15 nats more."""
+    batch = {
+        "image": np.array(IMAGES, np.uint8).reshape(-1, 1, 1, 3),
+        "label": np.array(LABELS, np.int32),
+        "mask": np.ones(6, np.float32),
+    }
+    task, plain = penalised("l1", l1=0.0), make_task()
+    losses, _ = task.loss_fn(VARIABLES["params"], {}, batch, jax.random.key(0), {"l1": jnp.float32(0.5)})
+    expected, _ = plain.loss_fn(VARIABLES["params"], {}, batch, jax.random.key(0), {})
+    np.testing.assert_allclose(losses, expected + 15, rtol=1e-6)
+    assert task.metrics_fn(VARIABLES, batch)["loss"] == plain.metrics_fn(VARIABLES, batch)["loss"]
+
+
+def test_a_penalty_needs_a_weight():
+    with pytest.raises(InputError, match="penalties: l1 without a weight in hyper"):
+        penalised("l1")
+
+
+def test_another_loss_is_minimised_and_reported():
+    """By hand: the hinge of 10 x the colour. Black has ten times nothing: a margin of 1 missed twice."""
+    images = jnp.array([(255, 0, 0), (0, 51, 0), (0, 0, 0)], jnp.uint8).reshape(3, 1, 1, 3)
+    batch = {"image": images, "label": jnp.array([0, 2, 1]), "mask": jnp.ones(3)}
+    task = make_task(loss=multiclass_hinge)
+    losses, _ = task.loss_fn(VARIABLES["params"], {}, batch, jax.random.key(0), {})
+    np.testing.assert_allclose(losses, [0, 3 + 1, 2], rtol=1e-6)
+    assert task.metrics_fn(VARIABLES, batch)["loss"] == (pytest.approx(6, rel=1e-6), 3)
+
+
+def test_class_probabilities_by_hand():
+    images = np.array([(255, 0, 0), (0, 51, 0)], np.uint8).reshape(2, 1, 1, 3)
+    probabilities = class_probabilities(make_task())(VARIABLES, images)
+    odds = np.exp([[10, 0, 0], [0, 2, 0]])
+    np.testing.assert_allclose(probabilities, odds / odds.sum(1, keepdims=True), rtol=1e-5)

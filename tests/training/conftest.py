@@ -91,14 +91,17 @@ class Runs:
         task = self.task(config)
         if change_task:
             task = change_task(task)
-        env = Env(
+        return train(task, splits, config, self.env(name, config, layout, devices))
+
+    def env(self, name, config, layout="replicate", devices=2):
+        """Where the run `directory/name` takes place."""
+        return Env(
             workdir=WorkDir(self.directory / name, "test.linear", config, smoke=False),
             data_dir=None,
             layout=make_layout(layout, jax.devices()[:devices]),
             smoke=False,
             environment={},
         )
-        return train(task, splits, config, env)
 
     def terminate(self, name="run", *, at_step, **fields):
         """A run asked to end by SIGTERM while it prepares the batch of `at_step`."""

@@ -52,10 +52,10 @@ def test_what_is_restored_is_bit_equal(make, layout):
 def test_old_ones_go_and_the_pinned_one_stays(make):
     checkpoints = make(keep=2)
     for step in (10, 9 * 3, 30, 100):
-        checkpoints.save(step, some_state(), {}, pinned=10)
+        checkpoints.save(step, some_state(), {}, pinned=frozenset({10}))
     checkpoints.wait()
     assert checkpoints.steps() == [10, 30, 100]
-    checkpoints.save(200, some_state(), {}, pinned=100)
+    checkpoints.save(200, some_state(), {}, pinned=frozenset({100}))
     checkpoints.wait()
     assert checkpoints.steps() == [100, 200]
 

@@ -1,0 +1,187 @@
+"""Learning rates: too low and nothing is learnt in time, too high and nothing is learnt at all; and schedules.
+
+COURSE A10. Stochastic gradient descent trains one multilayer perceptron on the handwritten digits at learning rates
+over six decades, three seeds each, all in one population on the same minibatches. Members whose loss is no longer
+finite stay as they were. Beside them the course's schedules, from one learning rate: step decay, inverse decay,
+cosine, warm-up before it, and reduction on a plateau, which goes by the loss. Goodfellow et al. 2016, "Deep
+learning", section 11.4.1 and figure 11.1, has the same curve.
+
+  scripts/run experiments.foundations.learning_rates --workdir runs/learning_rates
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxvision import augment, data, plots
+from jaxvision.launch import launch
+from jaxvision.tasks.classification import classification_task
+from jaxvision.training.claim import Claim
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.learning_curves import learning_curves
+from jaxvision.training.population import members_of
+from jaxvision.training.run import conclude
+from jaxvision.training.schedules import constant, cosine, inverse_time, plateau, step_decay, warm_up
+from jaxvision.training.study import begin, study_result, train_part
+
+
+@dataclass(frozen=True)
+class Config(TrainConfig):
+    """One network at many learning rates."""
+
+    epochs: float = 0.0
+    steps: int = 400
+    batch_size: int = 32
+    learning_rate: float = 0.3
+    """That of the schedules."""
+    population: int = 3
+    shared_batches: bool = True
+    steps_per_dispatch: int = 256
+    log_every: str = "10 steps"
+    eval_every: str = "400 steps"
+    checkpoint_every: str = "400 steps"
+    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+    """Learning rates from low to high."""
+    units: int = 32
+    """Width of both hidden layers."""
+
+
+def schedules(total_steps):
+    quarter, tenth = max(1, total_steps // 4), max(1, total_steps // 10)
+    return {
+        "constant": constant(),
+        "step decay": step_decay(0.3, quarter),
+        "inverse decay": inverse_time(10 / total_steps),
+        "cosine": cosine(total_steps),
+        "warm-up, cosine": warm_up(tenth, cosine(total_steps - tenth)),
+    }
+
+
+def on_plateau(window_steps):
+    return plateau(accumulation_size=window_steps, factor=0.3, patience=3)
+
+
+def sgd_by_number(factors, reducing):
+    """A constructor of gradient descent under schedule number `schedule`; the number after the last reduces."""
+
+    def constructor(learning_rate, schedule):
+        def factor(step):
+            return jnp.stack([*(jnp.float32(each(step)) for each in factors), 1.0])[schedule.astype(int)]
+
+        def reduce(updates, state, params=None, *, value, **_):
+            reduced, state = reducing.update(updates, state, params, value=value)
+            return jax.tree.map(partial(jnp.where, schedule == len(factors)), reduced, updates), state
+
+        by_loss = optax.GradientTransformationExtraArgs(reducing.init, reduce)
+        return optax.chain(optax.sgd(learning_rate), optax.scale_by_schedule(factor), by_loss)
+
+    return constructor
+
+
+def build(config, splits):
+    total_steps = config.total_steps(len(splits.train))
+    factors = schedules(total_steps)
+    hyper = {"learning_rate": config.learning_rate, "schedule": 0}
+    constructor = sgd_by_number(factors.values(), on_plateau(config.in_steps(config.log_every, len(splits.train))))
+    return classification_task(
+        "mlp",
+        {"features": [config.units] * 2, "kernel_init": "he"},
+        preprocess=augment.Preprocess(splits.info.image_shape, (0.5,), (0.5,)),
+        class_names=splits.info.class_names,
+        tx=optax.inject_hyperparams(constructor)(**hyper),
+        hyper=hyper,
+    )
+
+
+def plateau_factors(losses):
+    """What the plateau's schedule made of the mean losses of its windows."""
+    reducing = on_plateau(1)
+
+    def window(state, loss):
+        factor, state = reducing.update(jnp.ones(()), state, value=loss)
+        return state, factor
+
+    return jax.lax.scan(window, reducing.init(jnp.ones(())), jnp.float32(losses))[1]
+
+
+def run(config, env):
+    splits = data.load("digits", env.data_dir, fake=env.smoke)
+    begin(env)
+    task = build(config, splits)
+    seeds = members_of(config, task.hyper)
+    names = [*schedules(1), "plateau"]
+    settings = [{"learning_rate": rate} for rate in config.rates]
+    settings += [{"schedule": number} for number in range(len(names))]
+    members = [seed._replace(hyper={**seed.hyper, **setting}) for setting in settings for seed in seeds]
+    part = train_part(task, splits, config, env, "all", members=members)
+
+    final = np.array([np.inf if i in part.diverged else row["loss"] for i, row in enumerate(part.train)])
+    final = np.median(final.reshape(len(settings), -1), axis=1)
+    steps, curves = learning_curves(part.records, "loss")
+    curves = np.median(curves.reshape(len(settings), -1, len(steps)), axis=1)
+    of_rate, of_schedule = final[: len(config.rates)], dict(zip(names, final[len(config.rates) :]))
+    best = int(np.argmin(of_rate))
+    measured = {
+        f"{rate:g}": round(float(loss), 4) if np.isfinite(loss) else "diverged"
+        for rate, loss in zip(config.rates, of_rate)
+    }
+    claim = Claim(
+        "Between learning rates that are too low and too high lies the best",
+        measured,
+        "lowest training loss at none of the ends, and at both ends at least twice as high",
+        0 < best < len(config.rates) - 1 and min(of_rate[0], of_rate[-1]) >= 2 * of_rate[best],
+    )
+    by_rate = dict(zip((f"{rate:g}" for rate in config.rates), curves))
+    by_schedule = dict(zip(names, curves[len(config.rates) :]))
+    every_step = np.arange(part.steps)
+    factors = {name: (every_step, jax.vmap(each)(every_step)) for name, each in schedules(part.steps).items()}
+    factors["plateau"] = (steps, plateau_factors(by_schedule["plateau"]))
+    loss_axes = {"x_label": "step", "y_label": "training loss in nats", "log_y": True}
+    figures = {
+        "rates": (
+            f"Training loss after {part.steps} steps by learning rate, median of {len(seeds)} seeds; a rate where "
+            "it was no longer finite has no point",
+            plots.lines(
+                {"loss": (config.rates, of_rate)},
+                x_label="learning rate",
+                y_label="training loss in nats",
+                log_x=True,
+                log_y=True,
+                markers=True,
+                title="Too low, good, too high",
+            ),
+        ),
+        "curves": (
+            "Training loss at each learning rate; where a line ends the loss was no longer finite",
+            plots.lines(
+                {name: (steps, losses) for name, losses in by_rate.items()},
+                y_limits=(of_rate.min() / 2, 20),
+                title="Loss by learning rate",
+                **loss_axes,
+            ),
+        ),
+        "schedules": (
+            f"Part of the learning rate {config.learning_rate:g} that each schedule uses; plateau goes by the loss",
+            plots.small_multiples(
+                {name: {name: each} for name, each in factors.items()}, x_label="step", y_label="factor", columns=3
+            ),
+        ),
+        "schedule_curves": (
+            f"Training loss under each schedule from a learning rate of {config.learning_rate:g}",
+            plots.lines(
+                {name: (steps, losses) for name, losses in by_schedule.items()},
+                title="Loss by schedule",
+                **loss_axes,
+            ),
+        ),
+    }
+    after = {name: round(float(loss), 4) for name, loss in of_schedule.items()}
+    conclude(study_result(env, [part], loss_after_schedules=after), config, env, figures, __doc__, claim=claim)
+
+
+if __name__ == "__main__":
+    launch(run, Config)

@@ -1,0 +1,135 @@
+"""The whole procedure: choose hyperparameters on validation data, retrain the winner, open the test set once.
+
+COURSE A12, in eight steps: (1) training set D, validation set V, test set T; (2) D's mean image is subtracted;
+(3) pixels then lie in [-1, 1]; (4) a multilayer perceptron; (5) Adam with decoupled weight decay and a cosine
+schedule; (6) epochs that visit every example once, in a new order, with D and V watched; (7) learning rate and
+weight decay chosen by the loss on V, from a grid or at random (Bergstra & Bengio 2012), every setting from several
+seeds; (8) the winner trained anew on D and V together, and judged on T.
+
+  scripts/run experiments.foundations.procedure --workdir runs/procedure
+  scripts/run experiments.foundations.procedure --dataset mnist --epochs 5 --workdir runs/procedure_mnist
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import optax
+
+from jaxvision import augment, data, plots
+from jaxvision.launch import launch
+from jaxvision.tasks.classification import classification_figures, classification_task
+from jaxvision.training.claim import Claim
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.masks import not_bias_or_norm
+from jaxvision.training.optimizers import with_weight_decay
+from jaxvision.training.run import finish
+from jaxvision.training.schedules import cosine, scheduled
+from jaxvision.training.selection import Uniform, grid, procedure, random_settings
+from jaxvision.training.state import digest
+
+
+@dataclass(frozen=True)
+class Config(TrainConfig):
+    """A multilayer perceptron whose learning rate and weight decay are searched for."""
+
+    epochs: float = 30.0
+    batch_size: int = 64
+    steps_per_dispatch: int = 256
+    eval_every: str = "2 epochs"
+    checkpoint_every: str = "15 epochs"
+    dataset: Literal["digits", "mnist"] = "digits"
+    """Which digits."""
+    search: Literal["grid", "random"] = "grid"
+    """Whether to try every combination, or as many random ones between the smallest and the largest numbers."""
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    """Step sizes to try, instead of --learning-rate."""
+    weight_decays: tuple[float, ...] = (1e-2, 1e-1, 1.0)
+    """Decoupled weight decays to try, relative to the learning rate."""
+    restarts: int = 3
+    """Seeds each setting is trained from."""
+    hidden_units: int = 64
+    """Width of the hidden layer."""
+
+
+def build(config, splits):
+    adam = with_weight_decay(optax.adam, coupled=False, mask=not_bias_or_norm)
+    hyper = {"learning_rate": config.learning_rates[0], "weight_decay": config.weight_decays[0]}
+    return classification_task(
+        "mlp",
+        {"features": [config.hidden_units]},
+        preprocess=augment.Preprocess(splits.info.image_shape, data.mean_image(splits.train), (1.0,)),
+        class_names=splits.info.class_names,
+        tx=scheduled(adam, cosine(config.total_steps(len(splits.train))), **hyper),
+        hyper=hyper,
+    )
+
+
+def settings_of(config):
+    """The settings to try."""
+    choices = {"learning_rate": config.learning_rates, "weight_decay": config.weight_decays}
+    every = grid(**choices)
+    if config.search == "grid":
+        return every
+    ranges = {name: Uniform(min(numbers), max(numbers), log=True) for name, numbers in choices.items()}
+    return random_settings(len(every), config.seed, **ranges)
+
+
+def recorded_losses(part, settings):
+    """The last validation loss in the records, the mean over each setting's members."""
+    last = {row["member"]: row["loss"] for row in part.records if row["split"] == "validation"}
+    return np.reshape([last[i] for i in range(len(part.members))], (settings, -1)).mean(1)
+
+
+def run(config, env):
+    splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
+    settings = settings_of(config)
+    outcome, scores, part = procedure(build, splits, config, env, settings, restarts=config.restarts)
+    winner = settings.index(outcome.result["selection"]["winner"])
+    members = range(winner * config.restarts, (winner + 1) * config.restarts)
+    losses = recorded_losses(part, len(settings))
+    openings = [json.loads(path.read_text()) for path in sorted(env.workdir.path.rglob("test_opened.json"))]
+    validation = float(np.mean([part.validation[i]["top1"] for i in members]))
+    test = outcome.result["test"]["top1"]
+    claim = Claim(
+        "The setting that is best on V is retrained on D and V, and T is opened once, for what came of it",
+        {
+            "loss on V": round(float(losses[winner]), 4),
+            "lowest loss on V": round(float(losses.min()), 4),
+            "openings of T": len(openings),
+            "accuracy on V": round(validation, 4),
+            "accuracy on T": round(test, 4),
+        },
+        "the winner's loss the lowest; one opening, for the final parameters; accuracies within 0.03",
+        bool(
+            losses[winner] == losses.min()
+            and [opening["parameters_sha256"] for opening in openings] == [digest(outcome.members.variables)]
+            and abs(test - validation) <= 0.03
+        ),
+    )
+    figures = {
+        "search": (
+            f"Loss on V of every setting, the mean of {config.restarts} seeds; the best is circled",
+            plots.scatter(
+                *zip(*(setting.values() for setting in settings)),
+                [score.mean for score in scores],
+                x_label="learning rate",
+                y_label="weight decay",
+                label="validation loss (nats)",
+                log_x=True,
+                log_y=True,
+                circled=winner,
+            ),
+        ),
+        "winner": (
+            "The best setting on D (train) and V (validation), the mean of its seeds",
+            plots.training_curves([row for row in part.records if row["member"] in members]),
+        ),
+        **classification_figures(build(config, splits.development()), outcome),
+    }
+    finish(outcome, config, env, figures, __doc__, claim=claim)
+
+
+if __name__ == "__main__":
+    launch(run, Config)

@@ -1,0 +1,222 @@
+"""Regularisers: each narrows the gap between training and validation accuracy of a network that learns by heart.
+
+COURSE A11. A wide multilayer perceptron learns 200 handwritten digits of which a fifth have a wrong label, ten
+seeds at once: as it is, with an L2 and an L1 penalty in the loss, with decoupled weight decay (Loshchilov & Hutter
+2019), with dropout (Srivastava et al. 2014), with early stopping (Prechelt 1998), and the ten as an ensemble. With
+dropout left on after training (Gal & Ghahramani 2016) a network also says what it is unsure of.
+
+  scripts/run experiments.foundations.regularisers --workdir runs/regularisers
+"""
+
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+import optax
+
+from jaxvision import augment, data, plots
+from jaxvision.launch import launch
+from jaxvision.losses import l1_penalty, l2_penalty
+from jaxvision.metrics import mean_probability, monte_carlo, predictive_entropy
+from jaxvision.tasks.classification import classification_task, restore_model
+from jaxvision.training.claim import Claim
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.evaluate import make_evaluate
+from jaxvision.training.masks import not_bias_or_norm
+from jaxvision.training.optimizers import with_weight_decay
+from jaxvision.training.population import Member, members_of
+from jaxvision.training.run import conclude
+from jaxvision.training.schedules import cosine, scheduled
+from jaxvision.training.study import begin, study_result, train_part
+
+
+@dataclass(frozen=True)
+class Config(TrainConfig):
+    """A wide perceptron on few digits, some with a wrong label, regularised in several ways."""
+
+    epochs: float = 0.0
+    steps: int = 1000
+    batch_size: int = 50
+    learning_rate: float = 5e-3
+    population: int = 10
+    steps_per_dispatch: int = 256
+    eval_every: str = "25 steps"
+    checkpoint_every: str = "1000 steps"
+    patience: int = 8
+    """Evaluations without a lower validation loss after which early stopping stops; the others aren't stopped."""
+    hidden_units: int = 64
+    """Width of the hidden layer."""
+    examples: int = 200
+    """Training images."""
+    wrong_labels: float = 0.2
+    """Part of the training labels that is replaced by random ones."""
+    l2: float = 3e-3
+    """Weight of the sum of squares of the weights in the loss; coupled weight decay of twice that."""
+    l1: float = 1e-3
+    """Weight of the sum of absolute weights in the loss."""
+    weight_decay: float = 0.3
+    """Decoupled weight decay, relative to the learning rate."""
+    dropout_rate: float = 0.5
+    """Probability of a hidden unit to be dropped."""
+    dropout_samples: int = 50
+    """Networks drawn from one by Monte-Carlo dropout."""
+
+
+def build(config, splits):
+    adam = with_weight_decay(optax.adam, coupled=False, mask=not_bias_or_norm)
+    schedule = cosine(config.total_steps(len(splits.train)))
+    return classification_task(
+        "mlp",
+        {"features": [config.hidden_units]},
+        preprocess=augment.Preprocess(splits.info.image_shape, (0.5,), (0.5,)),
+        class_names=splits.info.class_names,
+        tx=scheduled(adam, schedule, learning_rate=config.learning_rate, weight_decay=0.0),
+        hyper={
+            "learning_rate": config.learning_rate,
+            **dict.fromkeys(("l1", "l2", "weight_decay", "dropout_rate"), 0.0),
+        },
+        penalties={
+            name: lambda params, penalty=penalty: penalty(params, mask=not_bias_or_norm(params))
+            for name, penalty in {"l1": l1_penalty, "l2": l2_penalty}.items()
+        },
+    )
+
+
+def monte_carlo_dropout(task, variables, images, config):
+    """Class probabilities [P, S, N, K] of S networks drawn by dropout from each of P."""
+    model, preprocess = restore_model(task.record)
+    model = model.clone(dropout_rate=config.dropout_rate)
+
+    def sample(variables):
+        def logits(key, images):
+            return model.apply(variables, images, train=True, rngs={"dropout": key})
+
+        key = jax.random.key(config.seed)
+        return monte_carlo(logits, key, preprocess(images), samples=config.dropout_samples)
+
+    return jax.jit(jax.vmap(sample))(variables)
+
+
+def validation_losses(part):
+    """Steps [E] and the validation losses [E, P] recorded at them."""
+    rows = [record for record in part.records if record["split"] == "validation"]
+    members = len(part.members)
+    return [row["step"] for row in rows[::members]], np.reshape([row["loss"] for row in rows], (-1, members))
+
+
+def run(config, env):
+    splits = data.load("digits", env.data_dir, fake=env.smoke)
+    few = splits.train.take(np.arange(min(config.examples, len(splits.train))))
+    wrong = data.with_random_labels(
+        few, config.wrong_labels, classes=len(splits.info.class_names), seed=config.seed
+    )
+    splits = replace(splits, train=wrong)
+    begin(env)
+    task = build(config, splits)
+    settings = {
+        "none": {},
+        "L2 penalty": {"l2": config.l2},
+        "L1 penalty": {"l1": config.l1},
+        "weight decay": {"weight_decay": config.weight_decay},
+        "dropout": {"dropout_rate": config.dropout_rate},
+    }
+    seeds = members_of(config, task.hyper)
+    members = [Member(seed, {**hyper, **setting}) for setting in settings.values() for seed, hyper in seeds]
+    unstopped = train_part(task, splits, replace(config, patience=0), env, "unstopped", members=members)
+    stopped = train_part(task, splits, config, env, "stopped", members=seeds)
+    groups = {name: slice(i * len(seeds), (i + 1) * len(seeds)) for i, name in enumerate(settings)}
+
+    def variables(name):
+        return jax.tree.map(lambda leaf: leaf[groups[name]], unstopped.state.variables)
+
+    vote = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
+    ensemble = env.layout.place(variables("none"))
+    top1 = {  # on train and on validation
+        **{
+            name: [mean_top1(rows[group]) for rows in (unstopped.train, unstopped.validation)]
+            for name, group in groups.items()
+        },
+        "early stopping": [mean_top1(rows) for rows in (stopped.train, stopped.validation)],
+        "ensemble": [vote(ensemble, part)["top1_mean_probability"] for part in (splits.train, splits.validation)],
+    }
+    gaps = {name: train - validation for name, (train, validation) in top1.items()}
+
+    steps, losses = validation_losses(unstopped)
+    lowest = validation_losses(stopped)[1].min(0)
+    returned = np.array([row["loss"] for row in stopped.validation])
+    at_the_end = losses[-1, groups["none"]]
+
+    images = splits.validation.gather(np.arange(len(splits.validation)))["image"]
+    probabilities = monte_carlo_dropout(task, variables("dropout"), images, config)
+    entropy = np.asarray(jax.vmap(predictive_entropy)(probabilities))
+    right = np.asarray(jax.vmap(mean_probability)(probabilities)).argmax(-1) == splits.validation.labels[None]
+
+    measured = {
+        "gap": gaps,
+        "validation loss": {
+            "early stopping": returned.mean(),
+            "lowest recorded": lowest.mean(),
+            "unstopped, at the end": at_the_end.mean(),
+        },
+        "validation accuracy": {"mean member": top1["none"][1], "ensemble": top1["ensemble"][1]},
+        "entropy by Monte-Carlo dropout": {"right": entropy[right].mean(), "wrong": entropy[~right].mean()},
+    }
+    claim = Claim(
+        "Every regulariser narrows the gap between training and validation accuracy; early stopping returns to "
+        "the lowest validation loss; an ensemble beats its mean member; Monte-Carlo dropout is unsure where wrong",
+        jax.tree.map(lambda value: round(float(value), 4), measured),
+        "every gap below that of none; each stopped member's loss its lowest, and below its unstopped end; "
+        "ensemble above mean member; entropy of the wrong above that of the right",
+        bool(
+            all(gap < gaps["none"] for name, gap in gaps.items() if name != "none")
+            and np.allclose(returned, lowest, rtol=1e-5)
+            and np.all(returned < at_the_end)
+            and top1["ensemble"][1] > top1["none"][1]
+            and entropy[~right].mean() > entropy[right].mean()
+        ),
+    )
+    figures = {
+        "accuracy": (
+            f"Accuracy by regulariser, the mean of {len(seeds)} seeds; the ensemble is of the seeds of none",
+            plots.table_heatmap(
+                [[train, validation, train - validation] for train, validation in top1.values()],
+                list(top1),
+                ["train", "validation", "gap"],
+                format="{:.3f}",
+            ),
+        ),
+        "validation_loss": (
+            "Loss on the validation images, mean and standard deviation of the seeds; early stopping returns to "
+            "the lowest point of each seed's none",
+            plots.lines(
+                {
+                    name: (steps, losses[:, group].mean(1), losses[:, group].std(1))
+                    for name, group in groups.items()
+                },
+                x_label="step",
+                y_label="validation loss (nats)",
+            ),
+        ),
+        "uncertainty": (
+            "Entropy of the mean over networks drawn by dropout: right and wrong predictions of validation images",
+            plots.lines(
+                {
+                    name: (np.sort(values), np.linspace(0, 1, len(values)))
+                    for name, values in {"right": entropy[right], "wrong": entropy[~right]}.items()
+                },
+                x_label="at most this entropy (nats)",
+                y_label="share of the predictions",
+            ),
+        ),
+    }
+    accuracy = {name: dict(zip(("train", "validation"), map(float, pair))) for name, pair in top1.items()}
+    result = study_result(env, [unstopped, stopped], accuracy=accuracy)
+    conclude(result, config, env, figures, __doc__, claim=claim)
+
+
+def mean_top1(rows):
+    return float(np.mean([row["top1"] for row in rows]))
+
+
+if __name__ == "__main__":
+    launch(run, Config)

@@ -1,0 +1,24 @@
+"""Labels made wrong on purpose, to see what a network learns by heart."""
+
+import numpy as np
+
+from jaxvision.data.memory import InMemory
+from jaxvision.errors import InputError
+
+
+def with_random_labels(dataset: InMemory, share: float, *, classes: int, seed: int) -> InMemory:
+    """The same images, of which about `share` in [0, 1] have a label drawn from all `classes`, the right one too.
+
+    Zhang et al. 2017, "Understanding deep learning requires rethinking generalization", section 2.1, "partially
+    corrupted labels". Raises InputError for another share, and for a data set that isn't in memory.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"share of random labels: {share}, expected a number in [0, 1]")
+    if (resident := dataset.resident()) is None:
+        raise InputError("random labels: the data set streams from disk, expected one in memory")
+    rng = np.random.default_rng(seed)
+    drawn = rng.random(len(dataset)) < share
+    labels = np.where(drawn, rng.integers(0, classes, len(dataset)), dataset.labels)
+    relabelled = InMemory(resident["image"], labels)
+    relabelled.is_test = dataset.is_test
+    return relabelled

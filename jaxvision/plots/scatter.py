@@ -1,0 +1,54 @@
+"""Numbers measured at points of a plane, such as the scores of settings of two hyperparameters."""
+
+import numpy as np
+
+from jaxvision.errors import InputError
+from jaxvision.plots.lines import MOST_TICKS
+from jaxvision.plots.style import INK, SMALL, house_style
+
+
+@house_style()
+def scatter(x, y, values, *, x_label, y_label, label, log_x=False, log_y=False, format=".3g", circled=None):
+    """A dot for each point, shaded from the smallest value to the largest, with its value above it.
+
+    x, y: [N] finite. values: [N]; where one isn't finite there is a cross instead. label: what the values are.
+    circled: the number of a point to be pointed out.
+
+    Returns a Figure. Raises InputError for other shapes or no point.
+    """
+    from matplotlib.figure import Figure
+
+    x, y, values = (np.asarray(numbers, np.float64) for numbers in (x, y, values))
+    if x.ndim != 1 or not x.size or not x.shape == y.shape == values.shape:
+        raise InputError(
+            f"x, y, values: shapes {x.shape}, {y.shape}, {values.shape}, expected all [N], N at least 1"
+        )
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label)
+    axes.set_xscale("log" if log_x else "linear")
+    axes.set_yscale("log" if log_y else "linear")
+    for axis, measured in [(axes.xaxis, x)] * log_x + [(axes.yaxis, y)] * log_y:
+        _name_powers(axis, np.unique(measured))
+    axes.margins(0.12)
+    finite = np.isfinite(values)
+    dots = axes.scatter(x[finite], y[finite], c=values[finite], cmap="viridis", s=60, zorder=2)
+    axes.scatter(x[~finite], y[~finite], marker="x", color=INK, s=40, zorder=2)
+    for point in zip(x[finite], y[finite], values[finite]):
+        above = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center", "fontsize": SMALL - 1}
+        axes.annotate(f"{point[2]:{format}}", point[:2], **above)
+    if circled is not None:
+        axes.scatter(x[circled], y[circled], s=180, facecolors="none", edgecolors=INK, linewidths=1.5, zorder=3)
+    figure.colorbar(dots, label=label).outline.set_visible(False)
+    axes.grid(True)
+    return figure
+
+
+def _name_powers(axis, measured):
+    """Plain numbers on a logarithmic axis: those measured if they are few."""
+    from matplotlib.ticker import NullLocator
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+    if len(measured) <= MOST_TICKS:
+        axis.set_ticks(measured)
+        axis.set_minor_locator(NullLocator())

@@ -1,0 +1,111 @@
+"""Studies: experiments that compare several trainings, each a part of the run with a work directory of its own.
+
+A part goes on where it stopped and is not repeated once it is done, so a study survives `kill -9` like a single
+run. Parts see train and validation; none opens the test split.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvision.parallel.multihost import barrier, fetch, is_lead
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.fitting import make_trainer, only_scalars, train_members
+from jaxvision.training.population import Member, members_of, take
+from jaxvision.training.run import Env, training_order
+from jaxvision.training.state import State
+
+
+class Part(NamedTuple):
+    """What one training of a study gave.
+
+    Attributes:
+      members: who was trained; one, or a population.
+      state: the State of all members with host arrays, [P, ...] also where P is 1.
+      train, validation: [P] dictionaries of scalar metrics, train's on what the member was trained on; no
+        validation where there was nothing to validate on.
+      records: the lines of its metrics.jsonl.
+      steps: updates made.
+      seconds: time in training.
+      diverged: {member: step} of those whose loss was not finite.
+    """
+
+    members: list[Member]
+    state: State
+    train: list[dict]
+    validation: list[dict]
+    records: list[dict]
+    steps: int
+    seconds: float
+    diverged: dict[int, int]
+
+    def variables(self, member: int = 0) -> dict:
+        """What the model of one member is applied with."""
+        return take(self.state.variables, member)
+
+
+def begin(env: Env) -> None:
+    """Claim the work directory of a study, before its first part."""
+    if is_lead():
+        env.workdir.claim(env.environment)
+    barrier("work directory claimed")
+
+
+def train_part(
+    task,
+    splits,
+    config: TrainConfig,
+    env: Env,
+    name: str,
+    *,
+    members: list[Member] | None = None,
+    order: Any = None,
+    held_out: list[np.ndarray] | None = None,
+) -> Part:
+    """Train one part of a study, or go on with it, and evaluate it on train and validation.
+
+    Args:
+      task: a `run.Task`.
+      splits: train and validation.
+      config: how long and how; `population` and `vary` say who the members are, unless they are given.
+      name: that of the part, which may be part of a path.
+      members: whom to train.
+      order: the orders of the members, such as `Splits.fold_order` makes; if not given, those of their seeds.
+      held_out: for each member the positions of the training examples that it is validated on, after training,
+        instead of the validation split.
+    """
+    members = members or members_of(config, task.hyper)
+    order = training_order(splits, config, members) if order is None else order
+    orders = getattr(order, "orders", [order] * len(members))
+    order = order if len(members) > 1 else orders[0]
+    trainer = make_trainer(task, splits.train, order, members, config, env.layout)
+    part = env.part(name, config)
+    begin(part)
+    fitted = train_members(trainer, config, part, examples=len(splits.train), validation=splits.validation)
+    loop = fitted.loop
+
+    def on(dataset):
+        return [only_scalars(metrics) for metrics in trainer.evaluate(loop.state.variables, dataset)]
+
+    def each_on(positions):
+        distinct = {one.tobytes(): one for one in positions}
+        evaluated = {key: on(splits.train.take(one)) for key, one in distinct.items()}
+        return [evaluated[one.tobytes()][i] for i, one in enumerate(positions)]
+
+    train = each_on([one.examples for one in orders])
+    if held_out is not None:
+        validation = each_on(held_out)
+    else:
+        validation = on(splits.validation) if splits.validation is not None else []
+    state = fetch(loop.state)
+    if len(members) == 1:
+        state = jax.tree.map(lambda leaf: leaf[None], state)
+    return Part(members, state, train, validation, fitted.records, loop.step, loop.seconds, loop.diverged)
+
+
+def study_result(env: Env, parts: list[Part], **findings) -> dict:
+    """What result.json holds of a study, its findings beside the cost of all parts."""
+    seconds = sum(part.seconds for part in parts)
+    updates = sum(part.steps for part in parts)
+    return {"experiment": env.workdir.experiment, "steps": updates, "seconds": round(seconds, 3), **findings}

@@ -1,0 +1,109 @@
+"""Searches that several processes or machines share, by Optuna (Akiba et al. 2019). Needs the extra `sweep`.
+
+Whoever is given the same journal takes part in the same search: each asks for settings that no one else has, trains
+them as one population, and tells how they did.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxvision.errors import InputError
+from jaxvision.training.selection import Score, Uniform, lower_is_better
+
+POLL_S = 0.5
+
+
+def shared_search(
+    evaluate: Callable[[list[dict[str, float]]], list[float]],
+    ranges: dict[str, Uniform],
+    journal: Path,
+    *,
+    trials: int,
+    at_once: int = 8,
+    metric: str = "loss",
+    lost_after_s: float = 3600.0,
+) -> list[Score]:
+    """Take part in a search until it has `trials` finished trials; returns them all, those of others too.
+
+    Settings are drawn by a tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for hyper-parameter
+    optimization", section 4). Which ones depends on what others have finished, so there is no seed.
+
+    Args:
+      evaluate: settings -> the validation metric of each, such as by `selection.search`; one that isn't finite
+        counts as the worst there is.
+      ranges: where to look for each number.
+      journal: a file on a disk that all share; made by the first.
+      at_once: settings to train as one population.
+      lost_after_s: a trial of another process that has been seen running for so long is given up, its process was
+        probably killed, and another one made in its place. Has to be longer than `evaluate` takes.
+
+    Raises:
+      InputError: Optuna is not installed.
+    """
+    study = _open_study(journal, lower_is_better(metric))
+    worst = math.inf if lower_is_better(metric) else -math.inf
+    first_seen: dict[int, float] = {}
+    while len(_in_state(study, "COMPLETE")) < trials:
+        _give_up_lost(study, first_seen, lost_after_s)
+        if mine := _ask(study, trials, at_once):
+            settings = [
+                {name: trial.suggest_float(name, *bounds[:2], log=bounds.log) for name, bounds in ranges.items()}
+                for trial in mine
+            ]
+            for trial, value in zip(mine, evaluate(settings), strict=True):
+                study.tell(trial, value if math.isfinite(value) else worst, skip_if_finished=True)
+        else:
+            time.sleep(POLL_S)
+    return [Score(trial.params, trial.value, 0.0) for trial in _in_state(study, "COMPLETE")]
+
+
+def _open_study(journal, minimise):
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ModuleNotFoundError:
+        raise InputError("optuna is not installed: a shared search needs the extra `sweep`") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.create_study(
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
+        study_name="search",
+        direction="minimize" if minimise else "maximize",
+        sampler=optuna.samplers.TPESampler(),
+        load_if_exists=True,
+    )
+
+
+def _ask(study, trials, at_once):
+    """New trials of ours: at most `at_once`, and no more than are missing.
+
+    Trials have one order for all processes. One that was asked for at the same time as others is ours to train
+    only if fewer than `trials` come before it that may still finish: so there are never more than that.
+    """
+    mine = []
+    while len(mine) < at_once and len(_in_state(study, "RUNNING", "COMPLETE")) < trials:
+        trial = study.ask()
+        if sum(other.number < trial.number for other in _in_state(study, "RUNNING", "COMPLETE")) >= trials:
+            study.tell(trial, state=_failed())
+            break
+        mine.append(trial)
+    return mine
+
+
+def _give_up_lost(study, first_seen, lost_after_s):
+    now = time.monotonic()  # of this process: the clocks of others may differ
+    for trial in _in_state(study, "RUNNING"):
+        if now - first_seen.setdefault(trial.number, now) > lost_after_s:
+            study.tell(trial.number, state=_failed(), skip_if_finished=True)
+
+
+def _in_state(study, *states):
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in states]
+
+
+def _failed():
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
