@@ -147,7 +147,7 @@ NETWORK_LAYERS = {
     ],
     "Dense": [layer(nn.Dense(4), X)],
     "Dropout": [layer(blocks.Dropout(0.4), X, train=train) for train in (True, False)],
-    "GroupNorm": [layer(blocks.GroupNorm(groups=2), FEATURES)],
+    "GroupNorm": [layer(blocks.GroupNorm(group_size=2), FEATURES)],
     "LayerNorm": [layer(blocks.LayerNorm(), FEATURES)],
 }
 

@@ -65,14 +65,7 @@ DRAWN = {  # functions of an array [1]
     "prelu": partial(activations.prelu, slope=jnp.float32(0.25)),
     "maxout": lambda x: activations.maxout(jnp.concatenate([-x - 1, 0.3 * x, 2 * x - 2]), pieces=3),
 }
-TITLES = {
-    "leaky_relu": "leaky ReLU, slope 0.1",
-    "relu": "ReLU",
-    "prelu": "PReLU, learnt slope, here 0.25",
-    "crelu": "CReLU, two outputs",
-    "maxout": "maxout of three lines",
-    "elu": "ELU",
-}
+WRITTEN = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "prelu": "PReLU", "crelu": "CReLU", "elu": "ELU"}
 
 
 def build(config, splits):
@@ -128,9 +121,10 @@ def run(config, env):
     )
     figures = {
         "activations": (
-            "The activations and their derivatives",
+            "The activations and their derivatives: the slope of leaky ReLU is 0.1, that of PReLU, which is "
+            "learnt, here 0.25; CReLU has two outputs; maxout is drawn of three lines",
             plots.small_multiples(
-                {TITLES.get(name, name): curves_of(x, *both) for name, both in drawn.items()},
+                {WRITTEN.get(name, name): curves_of(x, *both) for name, both in drawn.items()},
                 x_label="x",
                 y_label="f(x), f'(x)",
                 y_limits=(-1.3, 2.6),
@@ -141,7 +135,7 @@ def run(config, env):
             f"standard deviation of {len(part.members)} networks",
             plots.bars(
                 {"top1": (list(means.values()), deviations)},
-                [name.replace("_", " ") for name in means],
+                [WRITTEN.get(name, name) for name in means],
                 y_label="validation accuracy",
                 y_limits=(0, 1.1),
                 title="Accuracy by activation",

@@ -1,10 +1,10 @@
-"""Capacity: the wider a network, the further its training accuracy runs ahead, until all is learned by heart.
+"""Capacity: the larger a network, the further its training accuracy runs ahead, until all is learned by heart.
 
-COURSE A7. Multilayer perceptrons of one to three hidden layers, from 2 to 128 units wide, learn 200 handwritten
-digits of which a fifth have a wrong label. Narrow ones can't learn even the right labels; wide ones learn the wrong
-ones by heart (Zhang et al. 2017, "Understanding deep learning requires rethinking generalization", section 2). Once
-a network can do that, still wider ones get no worse (Belkin et al. 2019, "Reconciling modern machine learning
-practice and the bias-variance trade-off"). All sizes are trained together, from five seeds.
+COURSE A7. Multilayer perceptrons from 2 to 128 units wide, and from one to three hidden layers deep, learn 200
+handwritten digits of which a fifth have a wrong label. Small ones can't learn even the right labels; large ones
+learn the wrong ones by heart (Zhang et al. 2017, "Understanding deep learning requires rethinking generalization",
+section 2). Once a network can do that, still wider ones get no worse (Belkin et al. 2019, "Reconciling modern
+machine learning practice and the bias-variance trade-off"). All are trained together, from five seeds.
 
   scripts/run experiments.foundations.capacity --workdir runs/capacity
 """
@@ -30,41 +30,47 @@ class Config(TrainConfig):
     """Multilayer perceptrons of several sizes on a few digits."""
 
     epochs: float = 0.0
-    steps: int = 1000
+    steps: int = 600
     batch_size: int = 50
     learning_rate: float = 5e-3
     population: int = 5
     steps_per_dispatch: int = 256
-    eval_every: str = "500 steps"
-    checkpoint_every: str = "1000 steps"
+    eval_every: str = "300 steps"
+    checkpoint_every: str = "600 steps"
+    eval_batch_size: int = 200
     widths: tuple[int, ...] = (2, 8, 32, 128)
-    """Numbers of units in each hidden layer."""
+    """Numbers of units in a single hidden layer."""
     depths: tuple[int, ...] = (1, 2, 3)
-    """Numbers of hidden layers."""
+    """Numbers of hidden layers of `units_a_layer` each."""
+    units_a_layer: int = 8
+    """Width of the networks that grow in depth."""
     examples: int = 200
     """Training images."""
     wrong_labels: float = 0.2
     """Part of the training labels that is replaced by random ones."""
 
 
-def build(config, splits):
+def build(config, splits, sizes):
     optimiser = scheduled(
         optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
     )
     hyper = {"learning_rate": config.learning_rate}
     tasks = {
-        f"{depth}x{width}": classification_task(
+        name_of(size): classification_task(
             "mlp",
-            {"features": [width] * depth},
+            {"features": size},
             preprocess=augment.Preprocess(splits.info.image_shape, (0.5,), (0.5,)),
             class_names=splits.info.class_names,
             tx=optimiser,
             hyper=hyper,
         )
-        for depth in config.depths
-        for width in config.widths
+        for size in sizes
     }
     return together(tasks, optimiser, hyper)
+
+
+def name_of(size):
+    return "_".join(map(str, size))
 
 
 def few_with_wrong_labels(config, splits):
@@ -79,55 +85,57 @@ def few_with_wrong_labels(config, splits):
 def run(config, env):
     splits = few_with_wrong_labels(config, data.load("digits", env.data_dir, fake=env.smoke))
     begin(env)
-    part = train_part(build(config, splits), splits, config, env, "all")
-    train, validation = (
-        np.array(
-            [
-                [np.mean([row[f"top1_{depth}x{width}"] for row in rows]) for width in config.widths]
-                for depth in config.depths
-            ]
-        )
-        for rows in (part.train, part.validation)
-    )
-    gap = train - validation
-    by_heart = train[0] >= 0.99
-    growing = gap[0, : np.argmax(by_heart) + 1 if by_heart.any() else None]
+    series = {
+        "width": (config.widths, [(width,) for width in config.widths]),
+        "depth": (config.depths, [(config.units_a_layer,) * depth for depth in config.depths]),
+    }
+    sizes = dict.fromkeys(size for _, sizes in series.values() for size in sizes)
+    part = train_part(build(config, splits, sizes), splits, config, env, "all")
+    accuracy = {
+        name: {
+            split: np.array([[row[f"top1_{name_of(size)}"] for row in rows] for size in sizes])
+            for split, rows in (("train", part.train), ("validation", part.validation))
+        }
+        for name, (_, sizes) in series.items()
+    }
+    gaps = {name: (each["train"] - each["validation"]).mean(1) for name, each in accuracy.items()}
+    by_heart = accuracy["width"]["train"].mean(1) >= 0.98
+    growing = gaps["width"][: np.argmax(by_heart) + 1 if by_heart.any() else None]
     claim = Claim(
-        "The gap between training and validation accuracy grows with the width of the hidden layer, until the "
-        "training labels are learned by heart, the wrong ones too",
-        {
-            str(width): {"train": round(float(accuracy), 4), "gap": round(float(width_gap), 4)}
-            for width, accuracy, width_gap in zip(config.widths, train[0], gap[0])
-        },
-        "the gap increasing with width up to the first training accuracy of 0.99 or more, by 0.05 or more in all",
-        bool(by_heart.any() and np.all(np.diff(growing) > 0) and growing[-1] - growing[0] >= 0.05),
+        "The gap between training and validation accuracy grows with the number of hidden layers, and with the "
+        "number of units until the training labels are learned by heart, the wrong ones too",
+        {name: dict(zip(map(str, numbers), gaps[name].round(4).tolist())) for name, (numbers, _) in series.items()},
+        "increasing by 0.05 or more in all, with the width up to the first training accuracy of 0.98 or more",
+        bool(by_heart.any() and grows(growing) and grows(gaps["depth"])),
     )
     figures = {
-        "accuracy": (
-            "One hidden layer: accuracy on the training images, wrong labels included, and on validation images",
+        name: (
+            f"Accuracy on the training images, wrong labels included, and on validation images: {caption}; "
+            "mean and standard deviation of the seeds",
             plots.lines(
-                {"train": (config.widths, train[0]), "validation": (config.widths, validation[0])},
-                x_label="hidden units",
+                {split: (series[name][0], values.mean(1), values.std(1)) for split, values in each.items()},
+                x_label=label,
                 y_label="accuracy",
-                log_x=True,
+                log_x=name == "width",
                 markers=True,
+                title=f"Accuracy: {caption}",
             ),
-        ),
-        "gap": (
-            "Training less validation accuracy",
-            plots.table_heatmap(
-                gap,
-                config.depths,
-                config.widths,
-                format="{:.2f}",
-                label="gap in accuracy",
-                row_name="hidden layers",
-                column_name="units in each",
-            ),
-        ),
+        )
+        for (name, each), label, caption in zip(
+            accuracy.items(),
+            ("units", "hidden layers"),
+            ("one hidden layer", f"hidden layers of {config.units_a_layer} units"),
+        )
     }
-    result = study_result(env, [part], train_top1=train.tolist(), validation_top1=validation.tolist())
-    conclude(result, config, env, figures, __doc__, claim=claim)
+    means = {
+        name: {split: values.mean(1).tolist() for split, values in each.items()} for name, each in accuracy.items()
+    }
+    conclude(study_result(env, [part], accuracy=means), config, env, figures, __doc__, claim=claim)
+
+
+def grows(gaps):
+    """Whether every gap is larger than the one before, and the last by 0.05 or more than the first."""
+    return np.all(np.diff(gaps) > 0) and gaps[-1] - gaps[0] >= 0.05
 
 
 if __name__ == "__main__":

@@ -29,14 +29,15 @@ class Config(TrainConfig):
     """A multilayer perceptron on a few digits and on many."""
 
     epochs: float = 0.0
-    steps: int = 1000
+    steps: int = 600
     batch_size: int = 50
     learning_rate: float = 5e-3
     population: int = 5
     steps_per_dispatch: int = 256
-    eval_every: str = "500 steps"
-    checkpoint_every: str = "1000 steps"
-    examples: tuple[int, ...] = (50, 100, 200, 400, 800, 1200)
+    eval_every: str = "300 steps"
+    checkpoint_every: str = "600 steps"
+    eval_batch_size: int = 400
+    examples: tuple[int, ...] = (50, 100, 200, 400, 1200)
     """Numbers of training images."""
     hidden_units: int = 64
     """Width of the hidden layer."""
@@ -90,6 +91,7 @@ def run(config, env):
                 y_label="accuracy",
                 log_x=True,
                 markers=True,
+                title="Accuracy by number of examples",
             ),
         ),
         "gap": (
@@ -100,6 +102,7 @@ def run(config, env):
                 y_label="gap in accuracy",
                 log_x=True,
                 markers=True,
+                title="Training less validation accuracy",
             ),
         ),
     }

@@ -133,7 +133,7 @@ def run(config, env):
     )
     figures = {
         "errors": (
-            f"Relative error against automatic differentiation; differences with h = {config.h:g}",
+            f"Relative error against automatic differentiation, -17 where there is none; h = {config.h:g}",
             plots.table_heatmap(
                 np.log10(np.maximum(table, EXACT)),
                 list(errors),

@@ -52,7 +52,7 @@ STARTS = {"zeros": "zeros", "small random": "small_normal", "Xavier": "xavier", 
 
 def build(config, splits, starts, **fields):
     """A task whose members begin as hyper["start"], a number, says."""
-    hyper = {"learning_rate": config.learning_rate, "start": 0}
+    hyper = {"learning_rate": config.learning_rate, "start": 0.0}
     tasks = [
         classification_task(
             "mlp",

@@ -1,7 +1,7 @@
 """Learning rates: too low and nothing is learnt in time, too high and nothing is learnt at all; and schedules.
 
 COURSE A10. Stochastic gradient descent trains one multilayer perceptron on the handwritten digits at learning rates
-over six decades, three seeds each, all in one population on the same minibatches. Members whose loss is no longer
+over eight decades, three seeds each, all in one population on the same minibatches. Members whose loss is no longer
 finite stay as they were. Beside them the course's schedules, from one learning rate: step decay, inverse decay,
 cosine, warm-up before it, and reduction on a plateau, which goes by the loss. Goodfellow et al. 2016, "Deep
 learning", section 11.4.1 and figure 11.1, has the same curve.
@@ -36,7 +36,7 @@ class Config(TrainConfig):
     epochs: float = 0.0
     steps: int = 400
     batch_size: int = 32
-    learning_rate: float = 0.3
+    learning_rate: float = 0.5
     """That of the schedules."""
     population: int = 3
     shared_batches: bool = True
@@ -44,7 +44,7 @@ class Config(TrainConfig):
     log_every: str = "10 steps"
     eval_every: str = "400 steps"
     checkpoint_every: str = "400 steps"
-    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.7, 1.0, 10.0, 1e3, 1e4)
     """Learning rates from low to high."""
     units: int = 32
     """Width of both hidden layers."""
@@ -57,7 +57,7 @@ def schedules(total_steps):
         "step decay": step_decay(0.3, quarter),
         "inverse decay": inverse_time(10 / total_steps),
         "cosine": cosine(total_steps),
-        "warm-up, cosine": warm_up(tenth, cosine(total_steps - tenth)),
+        "warm-up, cosine": warm_up(tenth, cosine(max(1, total_steps - tenth))),
     }
 
 
@@ -85,7 +85,7 @@ def sgd_by_number(factors, reducing):
 def build(config, splits):
     total_steps = config.total_steps(len(splits.train))
     factors = schedules(total_steps)
-    hyper = {"learning_rate": config.learning_rate, "schedule": 0}
+    hyper = {"learning_rate": config.learning_rate, "schedule": 0.0}
     constructor = sgd_by_number(factors.values(), on_plateau(config.in_steps(config.log_every, len(splits.train))))
     return classification_task(
         "mlp",
@@ -113,7 +113,7 @@ def run(config, env):
     begin(env)
     task = build(config, splits)
     seeds = members_of(config, task.hyper)
-    names = [*schedules(1), "plateau"]
+    names = [*schedules(config.total_steps(len(splits.train))), "plateau"]
     settings = [{"learning_rate": rate} for rate in config.rates]
     settings += [{"schedule": number} for number in range(len(names))]
     members = [seed._replace(hyper={**seed.hyper, **setting}) for setting in settings for seed in seeds]
@@ -133,7 +133,7 @@ def run(config, env):
         "Between learning rates that are too low and too high lies the best",
         measured,
         "lowest training loss at none of the ends, and at both ends at least twice as high",
-        0 < best < len(config.rates) - 1 and min(of_rate[0], of_rate[-1]) >= 2 * of_rate[best],
+        bool(0 < best < len(config.rates) - 1 and min(of_rate[0], of_rate[-1]) >= 2 * of_rate[best]),
     )
     by_rate = dict(zip((f"{rate:g}" for rate in config.rates), curves))
     by_schedule = dict(zip(names, curves[len(config.rates) :]))

@@ -40,6 +40,8 @@ class Config(TrainConfig):
     population: int = 10
     momentum: float = 0.5
     """Part of the last step that momentum adds to the next."""
+    nesterov_rate: float = 0.06
+    """Learning rate of Nesterov's form, stable below (2 + 2 momentum) / (1 + 2 momentum) / steepness only."""
     adaptive_rate: float = 0.3
     """Learning rate of Adam, AdaGrad and RMSProp."""
     adadelta_epsilon: float = 1e-2
@@ -48,6 +50,8 @@ class Config(TrainConfig):
     """Curvature across the valley, that along it being 1."""
     radius: float = 1e-2
     """How near the minimum counts as there."""
+    drawn_steps: int = 40
+    """Steps of each path that are drawn."""
     zigzag_steps: int = 20
     """Steps among which the turns of gradient descent are counted."""
 
@@ -62,7 +66,7 @@ def optimisers(config):
         "gradient descent": optax.sgd(rate),
         "momentum": momentum_gradient(rate, config.momentum),
         "momentum, velocity": momentum_velocity(rate, config.momentum),
-        "Nesterov": optax.sgd(rate, config.momentum, nesterov=True),
+        "Nesterov": optax.sgd(config.nesterov_rate, config.momentum, nesterov=True),
         "Adam": optax.adam(adaptive),
         "AdaGrad": OPTIMIZERS["adagrad"](adaptive),
         "AdaDelta": adadelta(eps=config.adadelta_epsilon),
@@ -131,32 +135,36 @@ def run(config, env):
         ratio <= 0.5 and turns > 0.8 and apart < 1e-4,
     )
 
-    first = {name: each[0] for name, each in paths.items()}
+    first = {name: each[0, : config.drawn_steps + 1] for name, each in paths.items()}
     x, y = np.linspace(-4.3, 4.3, 121), np.linspace(-1.3, 1.3, 81)
     heights = np.asarray(function(jnp.stack(jnp.meshgrid(x, y), axis=-1)))
 
     def drawn(names, title):
         return plots.descent_2d(x, y, heights, {name: first[name] for name in names}, title=title)
 
-    names = list(paths)
+    names, along = list(paths), f"Along a valley, {config.drawn_steps} steps,"
     values = {name: (np.arange(steps + 1), np.median(function(each), axis=0)) for name, each in paths.items()}
     figures = {
         "parabola": (
-            "Down y = x² - 5x + 2 with one learning rate",
+            "Down y = x² - 5x + 2 with one learning rate for all directions",
             plots.descent_1d(parabola, (-1, 6), {name: on_curve[name] for name in names[:4]}),
         ),
         "parabola_adaptive": (
-            "The same with learning rates that adapt",
+            "The same with rates that adapt to the gradients",
             plots.descent_1d(parabola, (-1, 6), {name: on_curve[name] for name in names[4:]}),
         ),
-        "valley": ("Along a valley with one learning rate", drawn(names[:4], "One learning rate")),
-        "valley_adaptive": ("Along a valley with rates that adapt", drawn(names[4:], "Rates that adapt")),
+        "valley": (f"{along} with one learning rate for all directions", drawn(names[:4], "One learning rate")),
+        "valley_adaptive": (
+            f"{along} with rates that adapt to the gradients",
+            drawn(names[4:], "Rates that adapt"),
+        ),
         "momentum_forms": (
             "Both forms of momentum, 0.9, when the learning rate falls to a tenth at step 10 and again at 20",
             plots.descent_2d(x, y, heights, forms, title="A falling learning rate"),
         ),
         "values": (
-            f"Height above the minimum by step, median of {config.population} starts",
+            f"Height above the minimum by step, median of {config.population} starts. The steps of RMSProp "
+            "and, where gradients have vanished, of AdaDelta do not shrink with the gradient",
             plots.lines(
                 values,
                 x_label="step",
@@ -168,7 +176,7 @@ def run(config, env):
         ),
     }
     if is_lead():
-        shown = {name: first[name][:41] for name in SHOWN}
+        shown = {name: first[name] for name in SHOWN}
         frames = plots.descent_2d_frames(x, y, heights, shown, every=2)
         plots.animation(frames, env.workdir.path / "figures" / "descent.gif", fps=4)
     findings = {"median_steps": {name: int(np.median(steps)) for name, steps in arrived.items()}}

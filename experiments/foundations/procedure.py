@@ -43,7 +43,7 @@ class Config(TrainConfig):
     """Which digits."""
     search: Literal["grid", "random"] = "grid"
     """Whether to try every combination, or as many random ones between the smallest and the largest numbers."""
-    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
     """Step sizes to try, instead of --learning-rate."""
     weight_decays: tuple[float, ...] = (1e-2, 1e-1, 1.0)
     """Decoupled weight decays to try, relative to the learning rate."""
@@ -120,6 +120,7 @@ def run(config, env):
                 log_x=True,
                 log_y=True,
                 circled=winner,
+                title="Loss on V of every setting, the best circled",
             ),
         ),
         "winner": (

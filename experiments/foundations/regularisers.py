@@ -35,14 +35,16 @@ class Config(TrainConfig):
     """A wide perceptron on few digits, some with a wrong label, regularised in several ways."""
 
     epochs: float = 0.0
-    steps: int = 1000
+    steps: int = 500
     batch_size: int = 50
     learning_rate: float = 5e-3
     population: int = 10
     steps_per_dispatch: int = 256
-    eval_every: str = "25 steps"
-    checkpoint_every: str = "1000 steps"
-    patience: int = 8
+    eval_every: str = "20 steps"
+    log_every: str = "100 steps"
+    checkpoint_every: str = "500 steps"
+    eval_batch_size: int = 200
+    patience: int = 5
     """Evaluations without a lower validation loss after which early stopping stops; the others aren't stopped."""
     hidden_units: int = 64
     """Width of the hidden layer."""
@@ -50,11 +52,11 @@ class Config(TrainConfig):
     """Training images."""
     wrong_labels: float = 0.2
     """Part of the training labels that is replaced by random ones."""
-    l2: float = 3e-3
+    l2: float = 3e-2
     """Weight of the sum of squares of the weights in the loss; coupled weight decay of twice that."""
-    l1: float = 1e-3
+    l1: float = 1e-2
     """Weight of the sum of absolute weights in the loss."""
-    weight_decay: float = 0.3
+    weight_decay: float = 3.0
     """Decoupled weight decay, relative to the learning rate."""
     dropout_rate: float = 0.5
     """Probability of a hidden unit to be dropped."""
@@ -183,6 +185,7 @@ def run(config, env):
                 list(top1),
                 ["train", "validation", "gap"],
                 format="{:.3f}",
+                label="accuracy",
             ),
         ),
         "validation_loss": (
@@ -195,6 +198,7 @@ def run(config, env):
                 },
                 x_label="step",
                 y_label="validation loss (nats)",
+                title="Validation loss by regulariser",
             ),
         ),
         "uncertainty": (
@@ -206,6 +210,7 @@ def run(config, env):
                 },
                 x_label="at most this entropy (nats)",
                 y_label="share of the predictions",
+                title="Uncertainty by Monte-Carlo dropout",
             ),
         ),
     }

@@ -30,7 +30,7 @@ from jaxvision.training.study import begin, study_result, train_part
 
 LOSSES = {"softmax": softmax_cross_entropy, "hinge": multiclass_hinge}
 SCORES = np.array([(3.2, 5.1, -1.7), (1.3, 4.9, 2.0), (2.2, 2.5, -3.1)], np.float32)
-EXTENT = (-1.7, 1.7, -1.7, 1.7)
+EXTENT = (-1.9, 1.9, -1.9, 1.9)
 PIXELS = (120, 120)
 
 
@@ -173,7 +173,7 @@ def run(config, env):
             "Scores of three images, the losses by hinge and by softmax cross-entropy (in nats)",
             plots.table_heatmap(
                 np.column_stack([slide[1], slide[0]]),
-                [f"{scores}, right: {k}" for k, scores in enumerate(map(tuple, SCORES.round(1).tolist()))],
+                [f"{', '.join(f'{score:.1f}' for score in scores)}; right: {k}" for k, scores in enumerate(SCORES)],
                 ["hinge", "softmax"],
                 format="{:.2f}",
                 label="loss",

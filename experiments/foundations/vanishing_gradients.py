@@ -41,9 +41,9 @@ class Config(TrainConfig):
 NETWORKS = {
     "sigmoid": {"act": "sigmoid", "kernel_init": "xavier"},
     "tanh": {"act": "tanh", "kernel_init": "xavier"},
-    "relu": {"kernel_init": "he"},
-    "relu, batch norm": {"kernel_init": "he", "norm": "batch"},
-    "relu, residual": {"kernel_init": "he", "residual": True},
+    "ReLU": {"kernel_init": "he"},
+    "ReLU, batch norm": {"kernel_init": "he", "norm": "batch"},
+    "ReLU, residual": {"kernel_init": "he", "residual": True},
     "sigmoid, batch norm, residual": {
         "act": "sigmoid",
         "kernel_init": "xavier",
@@ -51,7 +51,7 @@ NETWORKS = {
         "residual": True,
     },
 }
-MOST = {"relu": 10, "relu, batch norm": 10, "relu, residual": 50, "sigmoid, batch norm, residual": 10}
+MOST = {"ReLU": 10, "ReLU, batch norm": 10, "ReLU, residual": 50, "sigmoid, batch norm, residual": 10}
 LEAST = {"sigmoid": 10_000}
 
 
@@ -84,7 +84,8 @@ def run(config, env):
 
     # It takes longer to optimise than to run.
     measure = jax.jit(jax.vmap(norms_of_all), compiler_options={"xla_backend_optimization_level": 1})
-    found = jax.tree.map(np.asarray, measure(keys, images, labels))
+    measured = measure(keys, images, labels)
+    found = {name: np.asarray(measured[name]) for name in NETWORKS}
     ratios = {name: each.max(axis=1) / each.min(axis=1) for name, each in found.items()}
     worst = {name: float(f"{ratio.max():.3g}") for name, ratio in ratios.items()}
     claim = Claim(

@@ -57,7 +57,7 @@ def run(config, env):
     names, test = np.array(splits.info.class_names), outcome.test
     said = answers(task, outcome.state.variables, test) > 0
     positive = said.sum(1)
-    shares = {name: outcome.result["test"][name] for name in ("none", "several")}
+    shares = {name: outcome.result["test"][f"error_{name}"] for name in ("none", "several")}
     claim = Claim(
         "Perceptrons trained one against all leave many digits without an answer or with several",
         {name: round(share, 4) for name, share in shares.items()},

@@ -15,7 +15,7 @@ from jaxvision.errors import InputError
 
 def l1_penalty(params, *, mask=None) -> jax.Array:
     """Sum of |w| (Tibshirani 1996, the lasso); its gradient is 0 at 0."""
-    return _sum_over(params, mask, jnp.abs)
+    return _sum_over(params, mask, lambda w: w * jnp.sign(w))  # jnp.abs takes 1 for its derivative at 0
 
 
 def l2_penalty(params, *, mask=None) -> jax.Array:

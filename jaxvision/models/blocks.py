@@ -154,18 +154,24 @@ class LayerNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Group normalisation (Wu & He 2018) of `groups` groups of channels, in training and after.
+    """Group normalisation (Wu & He 2018) of `group_size` neighbouring channels, in training and after.
 
-    Parameters and types are those of `BatchNorm`. Raises InputError where `groups` does not divide the channels.
+    A size and not a number of groups (their table 3 has both), because it suits any width: the usual 32 groups
+    would be pairs of 64 features, and without positions to average over, a pair becomes (1, -1) or (-1, 1).
+    Parameters and types are those of `BatchNorm`. Raises InputError where the size does not divide the channels.
     """
 
-    groups: int = 32
+    group_size: int = 16
     epsilon: float = 1e-5
     scale_init: Callable = nn.initializers.ones
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        return group_norm(x, *_scale_and_bias(self, x), groups=self.groups, epsilon=self.epsilon)
+        channels = x.shape[-1]
+        if channels % self.group_size:
+            raise InputError(f"GroupNorm: {channels} channels do not divide into groups of {self.group_size}")
+        groups = channels // self.group_size
+        return group_norm(x, *_scale_and_bias(self, x), groups=groups, epsilon=self.epsilon)
 
 
 def unnormalised(**fields) -> Callable:

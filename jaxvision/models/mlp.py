@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.errors import InputError
 from jaxvision.models.blocks import Dropout, flatten, head, tap, unnormalised
 from jaxvision.ops.initializers import lecun_normal
 
@@ -15,8 +14,8 @@ class MLP(nn.Module):
     """`features` are the widths of the hidden layers; dropout follows each.
 
     `norm(name=...)(x, train=train)`, called `norm1`, ..., normalises what `act` gets; the layer then needs no bias.
-    With `residual` every hidden layer but the first adds its input (He et al. 2015, "Deep residual learning",
-    equation 1), so that all must have one width. `kernel_init` starts every layer, the head too.
+    With `residual` a hidden layer that keeps the width adds its input (He et al. 2015, "Deep residual learning",
+    equation 1), the first one too. `kernel_init` starts every layer, the head too.
     """
 
     features: tuple[int, ...] = (64,)
@@ -30,8 +29,6 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, images, train=False):
-        if self.residual and len(set(self.features)) > 1:
-            raise InputError(f"mlp: residual layers of widths {list(self.features)}, expected one width")
         x = flatten(images)
         for number, width in enumerate(self.features, start=1):
             name = f"hidden{number}"
@@ -39,5 +36,5 @@ class MLP(nn.Module):
             dense = nn.Dense(width, use_bias, kernel_init=self.kernel_init, dtype=self.dtype, name=name)
             y = self.norm(name=f"norm{number}")(dense(x), train=train)
             y = Dropout(self.dropout_rate)(self.act(y), train=train)
-            x = tap(self, name, x + y if self.residual and number > 1 else y)
+            x = tap(self, name, x + y if self.residual and x.shape == y.shape else y)
         return head(self, x, kernel_init=self.kernel_init)

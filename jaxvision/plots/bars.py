@@ -14,7 +14,9 @@ LEAST_WIDTH = 0.42  # inches of a bar, wide enough for its number
 def bars(series, categories, *, y_label, format=".3g", y_limits=None, title=""):
     """A group of bars for each category, in it one bar for each of the series with its number above.
 
-    series: name -> (heights [C], deviations [C]), or (heights, None). NaN is no bar. categories: C names.
+    series: name -> (heights [C], deviations [C]), or (heights, None). NaN is no bar, and the others of its
+    group are in the middle. categories: C names,
+    of one line or several.
     format: of the numbers, as of `format(value, ".3g")`. y_limits: (bottom, top).
 
     Returns a Figure. Raises InputError for no series or other shapes.
@@ -24,12 +26,15 @@ def bars(series, categories, *, y_label, format=".3g", y_limits=None, title=""):
     series = {name: _checked(name, len(categories), *pair) for name, pair in series.items()}
     if not series:
         raise InputError("series: empty, expected at least one")
-    room = max(LEAST_WIDTH * len(series) / GROUP, max(text_width(name, SMALL) for name in categories) + 0.15)
+    widest = max(text_width(line, SMALL) for name in categories for line in name.split("\n"))
+    room = max(LEAST_WIDTH * len(series) / GROUP, widest + 0.15)
     figure = Figure(figsize=(max(room * len(categories) + 0.8, 3.2), 3.4), layout="constrained")
     axes = figure.add_subplot(title=title, ylabel=y_label)
     width = GROUP / len(series)
-    for index, (colour, (name, (heights, deviations))) in enumerate(zip(colours(len(series)), series.items())):
-        places = np.arange(len(categories)) + (index - (len(series) - 1) / 2) * width
+    seen = np.isfinite([heights for heights, _ in series.values()])
+    middles = (np.cumsum(seen, axis=0) - (np.sum(seen, axis=0, keepdims=True) + 1) / 2) * width
+    for colour, middle, (name, (heights, deviations)) in zip(colours(len(series)), middles, series.items()):
+        places = np.arange(len(categories)) + middle
         axes.bar(places, heights, 0.92 * width, color=colour, label=name)
         axes.errorbar(places, heights, deviations, fmt="none", ecolor=INK, elinewidth=1, capsize=2.5)
         tops = heights + np.nan_to_num(deviations)

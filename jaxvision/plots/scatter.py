@@ -8,11 +8,13 @@ from jaxvision.plots.style import INK, SMALL, house_style
 
 
 @house_style()
-def scatter(x, y, values, *, x_label, y_label, label, log_x=False, log_y=False, format=".3g", circled=None):
+def scatter(
+    x, y, values, *, x_label, y_label, label, log_x=False, log_y=False, format="{:.3g}", circled=None, title=""
+):
     """A dot for each point, shaded from the smallest value to the largest, with its value above it.
 
     x, y: [N] finite. values: [N]; where one isn't finite there is a cross instead. label: what the values are.
-    circled: the number of a point to be pointed out.
+    format: of one value, as for `str.format`. circled: the number of a point to be pointed out.
 
     Returns a Figure. Raises InputError for other shapes or no point.
     """
@@ -24,7 +26,7 @@ def scatter(x, y, values, *, x_label, y_label, label, log_x=False, log_y=False, 
             f"x, y, values: shapes {x.shape}, {y.shape}, {values.shape}, expected all [N], N at least 1"
         )
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label)
+    axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
     axes.set_xscale("log" if log_x else "linear")
     axes.set_yscale("log" if log_y else "linear")
     for axis, measured in [(axes.xaxis, x)] * log_x + [(axes.yaxis, y)] * log_y:
@@ -35,7 +37,7 @@ def scatter(x, y, values, *, x_label, y_label, label, log_x=False, log_y=False, 
     axes.scatter(x[~finite], y[~finite], marker="x", color=INK, s=40, zorder=2)
     for point in zip(x[finite], y[finite], values[finite]):
         above = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center", "fontsize": SMALL - 1}
-        axes.annotate(f"{point[2]:{format}}", point[:2], **above)
+        axes.annotate(format.format(point[2]), point[:2], **above)
     if circled is not None:
         axes.scatter(x[circled], y[circled], s=180, facecolors="none", edgecolors=INK, linewidths=1.5, zorder=3)
     figure.colorbar(dots, label=label).outline.set_visible(False)

@@ -23,8 +23,8 @@ def perceptron_task(
     A batch of one makes it the perceptron's rule w <- w + learning_rate x t for what is misclassified (Rosenblatt
     1958). From zero the learning rate is a unit of length for the weights: the answers don't depend on it.
 
-    "top1" is the part of images all of whose answers are right. For several outputs "none" and "several" are the
-    parts for which no output and more than one says +1: a step can't rank them.
+    "top1" is the part of images all of whose answers are right. For several outputs "error_none" and
+    "error_several" are the parts for which no output and more than one says +1: a step can't rank them.
 
     Args:
       outputs: 1 to tell class 1 (+1) from class 0 (-1), or the number of classes.
@@ -42,19 +42,19 @@ def perceptron_task(
         scores = scorer.apply(variables, preprocess(batch["image"]))
         targets = signs(batch["label"], outputs)
         answers = step(scores)
-        return perceptron_criterion(scores, targets), jnp.all(answers == targets, axis=1), answers
-
-    def loss_fn(params, model_state, batch, key, hyper):
-        losses, right, _ = judge({"params": params}, batch)
-        return losses, (model_state, {"top1": right})
-
-    def metrics_fn(variables, batch):
-        losses, right, answers = judge(variables, batch)
-        values = {"loss": losses, "top1": right}
+        scalars = {"top1": jnp.all(answers == targets, axis=1)}
         if outputs > 1:
             positive = jnp.sum(answers > 0, axis=1)
-            values |= {"none": positive == 0, "several": positive > 1}
-        return {name: masked_sum(value, batch["mask"]) for name, value in values.items()}
+            scalars |= {"error_none": positive == 0, "error_several": positive > 1}
+        return perceptron_criterion(scores, targets), scalars
+
+    def loss_fn(params, model_state, batch, key, hyper):
+        losses, scalars = judge({"params": params}, batch)
+        return losses, (model_state, scalars)
+
+    def metrics_fn(variables, batch):
+        losses, scalars = judge(variables, batch)
+        return {name: masked_sum(values, batch["mask"]) for name, values in {"loss": losses, **scalars}.items()}
 
     record = {
         "model": "perceptron",

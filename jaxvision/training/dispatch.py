@@ -114,15 +114,18 @@ class ResidentAdvance:
         self._rows = dispatch.layout.rows(order.batch_size)
 
     def check(self, state) -> None:
-        self._dispatch.check(state, self._indices(0), 0, 1)
+        self._dispatch.check(state, self._indices(0, 1), 0, 1)
 
     def __call__(self, state, first_step: int, most: int):
         steps = min(most, self._dispatch.capacity)
-        state, metrics = self._dispatch(state, self._indices(first_step), first_step, steps)
+        state, metrics = self._dispatch(state, self._indices(first_step, steps), first_step, steps)
         return state, metrics, steps
 
-    def _indices(self, first_step: int):
-        return self.order.batches(first_step, first_step + self._dispatch.capacity)[..., self._rows]
+    def _indices(self, first_step: int, steps: int):
+        """Of so many steps; the rest is not used and zero: many epochs of many members take seconds to draw."""
+        indices = self.order.batches(first_step, first_step + steps)[..., self._rows]
+        unused = np.zeros((self._dispatch.capacity - steps, *indices.shape[1:]), indices.dtype)
+        return np.concatenate([indices, unused])
 
 
 class InTurn:

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from jaxvision import models
 from jaxvision.errors import InputError
 from jaxvision.losses import mlp_gradients, multiperceptron_gradients, softmax_cross_entropy, squared_error
-from tests.ops.numerics import assert_close
+from tests.ops.numerics import assert_close, compiled
 
 BATCH, INPUTS, HIDDEN, CLASSES = 7, 5, 4, 3
 LOSSES = {"cross_entropy": softmax_cross_entropy, "squared": squared_error}
@@ -14,7 +16,7 @@ both_losses = pytest.mark.parametrize("loss", LOSSES)
 
 
 def draw(seed):
-    """Layers (hidden, output, one without hidden), x and targets that are distributions."""
+    """Layers (hidden, output, one that does without hidden), x and targets that are distributions."""
     rng = np.random.default_rng(seed)
     layers = [
         (rng.normal(size=(outputs, inputs)), rng.normal(size=outputs))
@@ -24,32 +26,38 @@ def draw(seed):
 
 
 @both_losses
-@pytest.mark.parametrize("seed", range(5))
-def test_a_multiperceptrons_gradients_are_autodiffs(loss, seed):
-    (_, _, layer), x, targets = draw(seed)
-
-    def mean_loss(layer):
+def test_a_multiperceptrons_gradients_are_autodiffs(loss):
+    def mean_loss(layer, x, targets):
         weights, bias = layer
         return LOSSES[loss](jnp.tanh(x @ weights.T + bias.reshape(1, -1)), targets).mean()
 
-    with jax.enable_x64(True):
+    @compiled
+    def both(layer, x, targets):
         ours = multiperceptron_gradients(*layer, x, targets, loss=loss)
-        assert_close(ours, jax.value_and_grad(mean_loss)(layer), 1e-12)
+        return ours, jax.value_and_grad(mean_loss)(layer, x, targets)
+
+    with jax.enable_x64(True):
+        for seed in range(10):
+            (_, _, layer), x, targets = draw(seed)
+            assert_close(*both(layer, x, targets), 1e-12)
 
 
 @both_losses
-@pytest.mark.parametrize("seed", range(5))
-def test_an_mlps_gradients_are_autodiffs(loss, seed):
-    (hidden, output, _), x, targets = draw(seed)
-
-    def mean_loss(layers):
+def test_an_mlps_gradients_are_autodiffs(loss):
+    def mean_loss(layers, x, targets):
         (u, c), (w, b) = layers
         features = jnp.tanh(x @ u.T + c.reshape(1, -1))
         return LOSSES[loss](features @ w.T + b.reshape(1, -1), targets).mean()
 
+    @compiled
+    def both(layers, x, targets):
+        ours = mlp_gradients(*layers, x, targets, loss=loss)
+        return ours, jax.value_and_grad(mean_loss)(layers, x, targets)
+
     with jax.enable_x64(True):
-        ours = mlp_gradients(hidden, output, x, targets, loss=loss)
-        assert_close(ours, jax.value_and_grad(mean_loss)((hidden, output)), 1e-12)
+        for seed in range(10):
+            (*layers, _), x, targets = draw(seed)
+            assert_close(*both(tuple(layers), x, targets), 1e-12)
 
 
 def test_by_hand():
@@ -71,7 +79,7 @@ def test_they_are_the_gradients_of_our_models():
         def mean_loss(params):
             return softmax_cross_entropy(model.apply({"params": params}, images), targets).mean()
 
-        return jax.grad(mean_loss)(params)
+        return compiled(jax.grad(mean_loss))(params)
 
     def as_params(layer):
         return {"kernel": layer[0].T, "bias": layer[1]}
@@ -92,9 +100,10 @@ def test_descending_them_trains(loss):
     """Two examples that a boundary through the origin separates."""
     x, targets = jnp.array([[1.0, 0.5], [-0.5, -1.0]]), jnp.eye(2)
     weights, bias = jnp.zeros((2, 2)), jnp.zeros(2)
-    before, _ = multiperceptron_gradients(weights, bias, x, targets, loss=loss)
+    gradients = compiled(functools.partial(multiperceptron_gradients, loss=loss))
+    before, _ = gradients(weights, bias, x, targets)
     for _ in range(50):
-        after, (at_weights, at_bias) = multiperceptron_gradients(weights, bias, x, targets, loss=loss)
+        after, (at_weights, at_bias) = gradients(weights, bias, x, targets)
         weights, bias = weights - 0.5 * at_weights, bias - 0.5 * at_bias
     assert after < before / 2
     np.testing.assert_array_equal(jnp.argmax(x @ weights.T + bias.reshape(1, -1), axis=1), [0, 1])

@@ -65,8 +65,8 @@ def test_batch_norm_is_linens_but_for_the_unbiased_running_variance():
     [
         (LayerNorm(), nn.LayerNorm()),
         (LayerNorm(epsilon=0.5), nn.LayerNorm(epsilon=0.5)),
-        (GroupNorm(groups=3), nn.GroupNorm(num_groups=3, epsilon=1e-5)),
-        (GroupNorm(groups=2, epsilon=0.5), nn.GroupNorm(num_groups=2, epsilon=0.5)),
+        (GroupNorm(group_size=2), nn.GroupNorm(num_groups=None, group_size=2, epsilon=1e-5)),
+        (GroupNorm(group_size=3, epsilon=0.5), nn.GroupNorm(num_groups=2, epsilon=0.5)),
     ],
 )
 def test_layer_and_group_norm_are_linens(ours, linen):
@@ -81,9 +81,9 @@ def test_layer_and_group_norm_are_linens(ours, linen):
         np.testing.assert_allclose(output, linen.apply(variables, IMAGES), rtol=1e-4, atol=1e-5)
 
 
-def test_groups_have_to_divide_the_channels():
-    with pytest.raises(InputError, match="4 groups do not divide 6 channels"):
-        GroupNorm(groups=4).init(KEY, IMAGES)
+def test_the_size_of_groups_has_to_divide_the_channels():
+    with pytest.raises(InputError, match="6 channels do not divide into groups of 4"):
+        GroupNorm(group_size=4).init(KEY, IMAGES)
 
 
 def test_batch_norm_sees_the_whole_batch_on_every_device():

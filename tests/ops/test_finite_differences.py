@@ -60,8 +60,8 @@ def test_thousands_of_parameters():
         forward = forward_difference(lambda params: network(params, x), params)
         assert jax.tree.map(jnp.shape, central) == jax.tree.map(jnp.shape, params)
         assert {leaf.dtype for leaf in jax.tree.leaves((central, forward))} == {np.dtype("float64")}
-        assert relative_error(central, gradient) < 1e-8
-        assert 1e-7 < relative_error(forward, gradient) < 1e-3
+        assert relative_error(central, gradient) < 1e-7
+        assert 1e-6 < relative_error(forward, gradient) < 1e-3
 
 
 def test_float32():

@@ -9,7 +9,7 @@ LABELS = {"x_label": "learning rate", "y_label": "weight decay", "label": "loss"
 
 def test_dots_values_and_the_circle_lie_where_they_were_measured():
     x, y, values = [0.1, 1.0, 10.0], [1.0, 2.0, 3.0], [0.5, 0.25, np.nan]
-    figure = scatter(x, y, values, **LABELS, log_x=True, format=".2f", circled=1)
+    figure = scatter(x, y, values, **LABELS, log_x=True, format="{:.2f}", circled=1)
     axes, bar = figure.axes
     dots, crosses, circle = axes.collections
     np.testing.assert_array_equal(dots.get_offsets(), [(0.1, 1), (1, 2)])

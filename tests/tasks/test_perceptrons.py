@@ -97,7 +97,7 @@ def test_metrics_by_hand():
     points = jnp.array([[0.3, -0.5], [-0.4, 1.0], [-1.0, -1.0], [0.3, -0.5]])
     batch = {"image": points.reshape(4, 1, 2, 1), "label": jnp.array([0, 1, 1, 1]), "mask": jnp.array([1, 1, 1, 0])}
     metrics = make_task(2).metrics_fn(variables, batch)
-    assert metrics["top1"] == (1, 3) and metrics["none"] == (1, 3) and metrics["several"] == (1, 3)
+    assert metrics["top1"] == (1, 3) and metrics["error_none"] == metrics["error_several"] == (1, 3)
     assert metrics["loss"] == (pytest.approx(0.06 + 0.38, rel=1e-5), 3)
     single = make_task(1).metrics_fn(jax.tree.map(lambda leaf: leaf[..., :1], variables), batch)
     assert single.keys() == {"loss", "top1"} and single["top1"] == (1, 3)
