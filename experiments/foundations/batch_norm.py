@@ -10,7 +10,6 @@ adaptation"). Layer normalisation (Ba et al. 2016) and group normalisation (Wu &
 """
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import jax
@@ -19,7 +18,7 @@ import optax
 
 from jaxvision import augment, data, plots
 from jaxvision.launch import launch
-from jaxvision.models.blocks import BatchNorm, GroupNorm, LayerNorm, statistics_of_batch
+from jaxvision.models.blocks import statistics_of_batch
 from jaxvision.tasks.classification import classification_task, restore_model
 from jaxvision.tasks.together import together
 from jaxvision.training.batch_statistics import make_population_statistics
@@ -45,8 +44,6 @@ class Config(TrainConfig):
     checkpoint_every: str = "300 steps"
     units: int = 64
     """Width of both hidden layers."""
-    groups: int = 8
-    """Groups of units that group normalisation normalises."""
     contrast: float = 0.4
     """Contrast of the target images, that of the digits being 1."""
     brightness: float = 0.5
@@ -70,8 +67,7 @@ def build(config, splits):
             hyper={"learning_rate": config.learning_rate},
         )
 
-    norms = {"batch": BatchNorm, "layer": LayerNorm, "group": partial(GroupNorm, groups=config.groups)}
-    return {name: task(norm) for name, norm in norms.items()}
+    return {norm: task(norm) for norm in ("batch", "layer", "group")}
 
 
 def under_another_light(dataset, config):

@@ -120,7 +120,7 @@ def run(config, env):
     part = train_part(task, splits, config, env, "all", members=members)
 
     final = np.array([np.inf if i in part.diverged else row["loss"] for i, row in enumerate(part.train)])
-    final = np.median(final.reshape(len(settings), -1), axis=1)
+    final = np.median(np.where(np.isnan(final), np.inf, final).reshape(len(settings), -1), axis=1)
     steps, curves = learning_curves(part.records, "loss")
     curves = np.median(curves.reshape(len(settings), -1, len(steps)), axis=1)
     of_rate, of_schedule = final[: len(config.rates)], dict(zip(names, final[len(config.rates) :]))

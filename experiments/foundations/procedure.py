@@ -43,7 +43,7 @@ class Config(TrainConfig):
     """Which digits."""
     search: Literal["grid", "random"] = "grid"
     """Whether to try every combination, or as many random ones between the smallest and the largest numbers."""
-    learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
+    learning_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
     """Step sizes to try, instead of --learning-rate."""
     weight_decays: tuple[float, ...] = (1e-2, 1e-1, 1.0)
     """Decoupled weight decays to try, relative to the learning rate."""

@@ -7,6 +7,7 @@ them as one population, and tells how they did.
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from jaxvision.errors import InputError
@@ -53,7 +54,7 @@ def shared_search(
                 for trial in mine
             ]
             for trial, value in zip(mine, evaluate(settings), strict=True):
-                study.tell(trial, value if math.isfinite(value) else worst, skip_if_finished=True)
+                _tell(study, trial, value if math.isfinite(value) else worst)
         else:
             time.sleep(POLL_S)
     return [Score(trial.params, trial.value, 0.0) for trial in _in_state(study, "COMPLETE")]
@@ -86,7 +87,7 @@ def _ask(study, trials, at_once):
     while len(mine) < at_once and len(_in_state(study, "RUNNING", "COMPLETE")) < trials:
         trial = study.ask()
         if sum(other.number < trial.number for other in _in_state(study, "RUNNING", "COMPLETE")) >= trials:
-            study.tell(trial, state=_failed())
+            _tell(study, trial, state=_failed())
             break
         mine.append(trial)
     return mine
@@ -96,7 +97,13 @@ def _give_up_lost(study, first_seen, lost_after_s):
     now = time.monotonic()  # of this process: the clocks of others may differ
     for trial in _in_state(study, "RUNNING"):
         if now - first_seen.setdefault(trial.number, now) > lost_after_s:
-            study.tell(trial.number, state=_failed(), skip_if_finished=True)
+            _tell(study, trial.number, state=_failed())
+
+
+def _tell(study, trial, value=None, state=None):
+    """What became of a trial, unless someone told first."""
+    with suppress(RuntimeError):  # when they told between Optuna's look and its writing
+        study.tell(trial, value, state, skip_if_finished=True)
 
 
 def _in_state(study, *states):

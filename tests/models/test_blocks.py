@@ -80,7 +80,7 @@ def test_some_perturbations_are_enough():
 
 def test_statistics_of_a_batch_are_what_the_running_ones_move_towards():
     """r' = 0.9 r + 0.1 b at every depth, and b does not depend on r."""
-    model, images = ResNetCifar(1), jax.random.normal(jax.random.key(0), (3, 8, 8, 3))
+    model, images = MLP((6, 5), norm=BatchNorm), jax.random.normal(jax.random.key(0), (3, 2, 2, 1))
     variables = initialise(model, jax.random.key(1), images)
     stale = {**variables, "batch_stats": jax.tree.map(lambda leaf: leaf + 7, variables["batch_stats"])}
 
@@ -93,6 +93,13 @@ def test_statistics_of_a_batch_are_what_the_running_ones_move_towards():
     running = {"batch_stats": stale["batch_stats"]}
     assert_close(statistics, jax.tree.map(lambda new, old: (new - 0.9 * old) / 0.1, updated, running), 1e-4)
     assert_close(statistics, measure(variables)[1])
+
+
+def test_statistics_of_a_batch_reach_into_blocks():
+    model, images = ResNetCifar(1), jax.ShapeDtypeStruct((3, 8, 8, 3), jnp.float32)
+    variables = jax.eval_shape(partial(initialise, model), jax.random.key(0), images)
+    statistics = jax.eval_shape(partial(statistics_of_batch, model), variables, images)
+    assert statistics == {"batch_stats": variables["batch_stats"]}
 
 
 def test_statistics_of_a_batch_are_without_dropout_and_padding():
