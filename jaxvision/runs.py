@@ -13,12 +13,12 @@ from jaxvision.training.population import take
 from jaxvision.training.workdir import read_json
 
 
-def load_run(workdir: str | Path, *, member: int = 0):
+def load_run(workdir: str | Path, *, member: int | None = None):
     """The model a run trained: the parameters its result was measured with, or the newest while it goes on.
 
     Args:
       workdir: that of the run.
-      member: which one of a population.
+      member: which one of a population; None for the first of those its result is about.
 
     Returns:
       (model, variables, preprocess, class_names): `model.apply(variables, preprocess(images))` are the logits of
@@ -32,13 +32,14 @@ def load_run(workdir: str | Path, *, member: int = 0):
     model = models.create(record["model"], **record["fields"])
     preprocess = Preprocess(**record["preprocess"])
     members = record.get("members", 1)
+    result = read_json(workdir / "result.json") if (workdir / "result.json").exists() else {}
+    member = result.get("chosen", [0])[0] if member is None else member
     if not 0 <= member < members:
         raise InputError(f"member {member}: {workdir} has {members}, counted from 0")
     template = jax.eval_shape(
         lambda: models.initialise(model, jax.random.key(0), jnp.zeros((1, *preprocess.image_shape)))
     )
-    finished = (workdir / "result.json").exists()
-    steps = read_json(workdir / "result.json")["evaluated_step"] if finished else None
+    steps = result.get("evaluated_step")
     if members == 1:
         variables = load_variables(workdir / "checkpoints", template, steps)
     else:

@@ -94,7 +94,12 @@ def accuracy_table(records: list[dict]) -> str:
     ]
     for group in groups.values():
         first = group[0]
-        top1 = [100 * member["test"]["top1"] for record in group for member in record.get("members", [record])]
+        top1 = [
+            100 * member["test"]["top1"]
+            for record in group
+            for member in record.get("members", [record])
+            if "test" in member
+        ]
         seconds = statistics.median(record["seconds"] for record in group)
         name = " ".join([first["experiment"], *choices(first["config"])])
         lines.append(

@@ -2,7 +2,7 @@
 
 COURSE A8. The ten activations of the course are drawn. The nine that have a gradient are then the activation of a
 multilayer perceptron of several hidden layers, all as wide after the activation, that start from Xavier's weights
-and learn the handwritten digits with Adam; each is a population of five seeds, on the same minibatches. A sigmoid
+and learn the handwritten digits with momentum; each is a population of five seeds, on the same batches. A sigmoid
 passes at most a quarter of a gradient on (Glorot & Bengio 2010, "Understanding the difficulty of training deep
 feedforward neural networks", section 3), and its network lags behind.
 
@@ -15,7 +15,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxvision import augment, data, plots
 from jaxvision.launch import launch
@@ -25,6 +24,7 @@ from jaxvision.tasks.classification import classification_task
 from jaxvision.tasks.together import together
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.optimizers import OPTIMIZERS
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -36,8 +36,8 @@ class Config(TrainConfig):
 
     epochs: float = 0.0
     steps: int = 200
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    batch_size: int = 32
+    learning_rate: float = 0.02
     population: int = 5
     steps_per_dispatch: int = 256
     eval_every: str = "200 steps"
@@ -69,7 +69,7 @@ WRITTEN = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "prelu": "PReLU", "crelu"
 
 
 def build(config, splits):
-    optimiser = scheduled(optax.adam, constant(), learning_rate=config.learning_rate)
+    optimiser = scheduled(OPTIMIZERS["momentum"], constant(), learning_rate=config.learning_rate)
     hyper = {"learning_rate": config.learning_rate}
 
     def task(act, inputs):

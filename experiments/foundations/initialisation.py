@@ -123,7 +123,7 @@ def run(config, env):
         and shrinkage["small random"] > 1000
         and 1 / 3 <= shrinkage["He"] <= 3,
     )
-    steps, losses = learning_curves(part.records, "loss")
+    steps, losses = learning_curves(part.records, "loss", members=len(part.members))
     curves = {name: losses[rows] for name, rows in of_start.items()}
     figures = {
         "activations": (

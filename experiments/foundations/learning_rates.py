@@ -121,8 +121,9 @@ def run(config, env):
 
     final = np.array([np.inf if i in part.diverged else row["loss"] for i, row in enumerate(part.train)])
     final = np.median(np.where(np.isnan(final), np.inf, final).reshape(len(settings), -1), axis=1)
-    steps, curves = learning_curves(part.records, "loss")
-    curves = np.median(curves.reshape(len(settings), -1, len(steps)), axis=1)
+    steps, curves = learning_curves(part.records, "loss", members=len(part.members))
+    curves = curves.reshape(len(settings), -1, len(steps))
+    curves, on_plateau_first = np.median(curves, axis=1), curves[-1, 0]
     of_rate, of_schedule = final[: len(config.rates)], dict(zip(names, final[len(config.rates) :]))
     best = int(np.argmin(of_rate))
     measured = {
@@ -139,7 +140,7 @@ def run(config, env):
     by_schedule = dict(zip(names, curves[len(config.rates) :]))
     every_step = np.arange(part.steps)
     factors = {name: (every_step, jax.vmap(each)(every_step)) for name, each in schedules(part.steps).items()}
-    factors["plateau"] = (steps, plateau_factors(by_schedule["plateau"]))
+    factors["plateau"] = (steps, plateau_factors(on_plateau_first))
     loss_axes = {"x_label": "step", "y_label": "training loss in nats", "log_y": True}
     figures = {
         "rates": (
@@ -165,7 +166,8 @@ def run(config, env):
             ),
         ),
         "schedules": (
-            f"Part of the learning rate {config.learning_rate:g} that each schedule uses; plateau goes by the loss",
+            f"Part of the learning rate {config.learning_rate:g} that each schedule uses; plateau goes by the "
+            "loss, here that of the first seed",
             plots.small_multiples(
                 {name: {name: each} for name, each in factors.items()}, x_label="step", y_label="factor", columns=3
             ),

@@ -177,8 +177,8 @@ def run(config, env):
     }
     if is_lead():
         shown = {name: first[name] for name in SHOWN}
-        frames = plots.descent_2d_frames(x, y, heights, shown, every=2)
-        plots.animation(frames, env.workdir.path / "figures" / "descent.gif", fps=4)
+        frames = plots.descent_2d_frames(x, y, heights, shown, every=4)
+        plots.animation(frames, env.workdir.path / "figures" / "descent.gif", fps=3)
     findings = {"median_steps": {name: int(np.median(steps)) for name, steps in arrived.items()}}
     conclude(study_result(env, [], **findings), config, env, figures, __doc__, claim=claim)
 

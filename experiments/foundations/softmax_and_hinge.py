@@ -59,7 +59,9 @@ class Config(TrainConfig):
 
 def build(config, splits):
     channels = splits.info.image_shape[-1]
-    optimiser = scheduled(optax.adam, cosine(config.steps), learning_rate=config.learning_rate)
+    optimiser = scheduled(
+        optax.adam, cosine(config.total_steps(len(splits.train))), learning_rate=config.learning_rate
+    )
     hyper = {"learning_rate": config.learning_rate, "l2": config.l2}
     tasks = {
         name: classification_task(

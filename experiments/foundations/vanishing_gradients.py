@@ -1,11 +1,11 @@
 """Vanishing gradients: how much of the gradient reaches each layer of a deep network before it is trained.
 
-COURSE A8. Multilayer perceptrons of ten hidden layers see a minibatch of handwritten digits; for each layer the
-norm of the gradient at its weights is measured, from ten seeds (the layer of the logits is left out: how large its
-gradient is says how large the activations are). With sigmoids it falls by orders of magnitude on
-its way to the images (Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
-networks", section 4.2). Rectified linear units with He's weights, batch normalisation and residual connections
-carry it there (He et al. 2015, "Delving deep into rectifiers" and "Deep residual learning"; Ioffe & Szegedy 2015).
+COURSE A8. Multilayer perceptrons of ten hidden layers see a minibatch of handwritten digits; for each hidden layer
+the norm of the gradient at its weights is measured, from ten seeds. (That of the logits' layer says how large the
+activations are.) With sigmoids it falls by orders of magnitude on its way to the images (Glorot & Bengio 2010,
+"Understanding the difficulty of training deep feedforward neural networks", section 4.2). Rectified linear units
+with He's weights, batch normalisation and residual connections carry it there (He et al. 2015, "Delving deep into
+rectifiers" and "Deep residual learning"; Ioffe & Szegedy 2015).
 
   scripts/run experiments.foundations.vanishing_gradients --workdir runs/vanishing_gradients
 """

@@ -1,5 +1,6 @@
 """Several processes, one program: joining them, and what only one of them does."""
 
+import itertools
 import os
 
 import jax
@@ -7,6 +8,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxvision.errors import InputError
+
+_asked = itertools.count()
 
 
 def initialise() -> None:
@@ -54,10 +57,10 @@ def fetch(tree):
     return jax.tree.map(np.asarray, jax.device_get(jax.tree.map(whole, tree)))
 
 
-def preempted(asked: int) -> bool:
+def preempted() -> bool:
     """Whether a SIGTERM reached any process; all processes answer alike.
 
     Only where several processes run: there JAX itself catches the signal, and agrees on a number after those
-    already asked for, so `asked` has to count the calls: 0, 1, 2, ...
+    already asked for, so the numbers count the calls of the whole process.
     """
-    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(asked)
+    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(next(_asked))

@@ -14,10 +14,9 @@ LEAST_WIDTH = 0.42  # inches of a bar, wide enough for its number
 def bars(series, categories, *, y_label, format=".3g", y_limits=None, title=""):
     """A group of bars for each category, in it one bar for each of the series with its number above.
 
-    series: name -> (heights [C], deviations [C]), or (heights, None). NaN is no bar, and the others of its
-    group are in the middle. categories: C names,
-    of one line or several.
-    format: of the numbers, as of `format(value, ".3g")`. y_limits: (bottom, top).
+    series: name -> (heights [C], deviations [C]), or (heights, None). NaN is no bar, and the others of its group
+    are in the middle. categories: C names, of one line or several. format: of the numbers, as of
+    `format(value, ".3g")`. y_limits: (bottom, top).
 
     Returns a Figure. Raises InputError for no series or other shapes.
     """

@@ -66,7 +66,9 @@ class StreamingAdvance:
         self._batches: Iterator = iter(())
 
     def check(self, state) -> None:
-        (batch,) = islice(self._train.train_batches(self.order, 0, self._rows), 1)
+        indices = self.order.batch(0)[..., self._rows]
+        batch = self._train.gather(indices.reshape(-1))
+        batch = {name: leaf.reshape(*indices.shape, *leaf.shape[1:]) for name, leaf in batch.items()}
         jax.eval_shape(self._dispatch, *self._arguments(state, batch, 0))
 
     def __call__(self, state, first_step: int, most: int):
@@ -129,7 +131,7 @@ class ResidentAdvance:
 
 
 class InTurn:
-    """A population whose members are trained one after another, each for all the steps that are asked for."""
+    """A population whose members are trained one after another, call by call."""
 
     def __init__(self, advances: list, order):
         self.order = order
@@ -139,17 +141,9 @@ class InTurn:
         self._advances[0].check(take(state, 0))
 
     def __call__(self, state, first_step: int, most: int):
-        members = [self._train(i, take(state, i), first_step, most) for i in range(len(self._advances))]
-        states, metrics = zip(*members)
-        return stack(states), stack(metrics), most
-
-    def _train(self, i: int, state, first_step: int, most: int):
-        total, done = None, 0
-        while done < most:
-            state, metrics, steps = self._advances[i](state, first_step + done, most - done)
-            total = metrics if total is None else add_metrics(total, metrics)
-            done += steps
-        return state, total
+        members = [advance(take(state, i), first_step, most) for i, advance in enumerate(self._advances)]
+        states, metrics, steps = zip(*members)
+        return stack(states), stack(metrics), steps[0]
 
 
 def many_steps(step):

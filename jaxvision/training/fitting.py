@@ -1,5 +1,6 @@
 """Training with what surrounds it: validation, logs, checkpoints, early stopping, going on after a restart."""
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -100,17 +101,27 @@ class Fitted(NamedTuple):
     evaluated_steps: list[int]
 
 
-def train_members(trainer: Trainer, config: TrainConfig, env, *, examples: int, validation: Any = None) -> Fitted:
+def train_members(
+    trainer: Trainer,
+    config: TrainConfig,
+    env,
+    *,
+    examples: int,
+    validation: Any = None,
+    may_diverge: bool = False,
+) -> Fitted:
     """Train from the newest checkpoint, or from the start, to the end.
 
     Args:
       examples: how many an epoch has.
       validation: the data set to watch, or None.
+      may_diverge: see `Loop`.
     """
     path = env.workdir.path
     total_steps = config.total_steps(examples)
     with closing(Checkpoints(path / "checkpoints", env.layout, keep=config.keep_checkpoints)) as checkpoints:
         loop, stopping = resume(checkpoints, trainer, total_steps, config.patience)
+        loop.may_diverge = may_diverge
         with closing(Recorder(path, loop.step)) as recorder, ProgressBar(total_steps, loop.step) as progress:
             watch = Watch(trainer, validation, checkpoints, recorder, progress, stopping)
             if loop.step:
@@ -211,6 +222,9 @@ class Watch:
         return frozenset(record.best_step for record in self._stopping if record.patience) - {-1}
 
     def _write(self, step, split, member, metrics):
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}  # JSON has no NaN
+        if not metrics:
+            return
         if len(self._trainer.members) > 1:
             self._recorder.write(step, split, metrics, member=member)
         else:

@@ -34,4 +34,4 @@ def _kernels_by_depth(tree):
 
 
 def _depth(name):
-    return [int(number) for number in re.findall(r"\d+", name)] or [math.inf]
+    return name == "head", [int(number) for number in re.findall(r"\d+", name)] or [math.inf]

@@ -1,6 +1,5 @@
 """The loop: dispatches train steps and, between dispatches, lets hooks act."""
 
-import itertools
 import signal
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ class Loop:
       seconds: time spent in this loop, over all restarts.
       stop: set by a hook to end training now.
       diverged: members of a population that stopped at a step that was not finite, {member: step}.
+      may_diverge: whether training just ends, instead of raising, when nobody is left.
     """
 
     state: State
@@ -39,6 +39,7 @@ class Loop:
     seconds: float = 0.0
     stop: bool = False
     diverged: dict[int, int] = field(default_factory=dict)
+    may_diverge: bool = False
 
 
 class Hook(NamedTuple):
@@ -74,13 +75,12 @@ def fit(
       The final state.
 
     Raises:
-      InputError: a loss or gradient was not finite, in every member of a population; the message names the step
-        and the examples.
+      InputError: a loss or gradient was not finite, in every member of a population, and `loop.may_diverge` does
+        not say that this is fine; the message names the step and the examples.
       SystemExit: the process was asked to end.
     """
     with termination_noted() as terminated:
         clock = Clock(loop)
-        boundaries = itertools.count()
         while loop.step < loop.total_steps and not loop.stop:
             boundary = min([loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)])
             outstanding = []
@@ -95,7 +95,7 @@ def fit(
                 if loop.step % hook.every == 0 or loop.step == loop.total_steps:
                     hook.fire(loop)
             clock.tick()
-            if terminated() or preempted(next(boundaries)):
+            if terminated() or preempted():
                 on_terminate(loop)
                 raise SystemExit(TERMINATED)
     return loop.state
@@ -121,7 +121,9 @@ def collect(loop: Loop, fetched: list[dict], order) -> None:
         for member in np.flatnonzero(bad_steps >= 0):
             loop.diverged.setdefault(int(member), int(bad_steps[member]))
         if len(loop.diverged) == len(bad_steps):
-            raise InputError(not_finite(loop.diverged, order))
+            if not loop.may_diverge:
+                raise InputError(not_finite(loop.diverged, order))
+            loop.stop = True
         for name, (total, count) in metrics.items():
             old_total, old_count = loop.sums.get(name, (0.0, 0.0))
             loop.sums[name] = (old_total + np.float64(total), old_count + np.float64(count))

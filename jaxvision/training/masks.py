@@ -6,7 +6,8 @@ import jax
 
 from jaxvision.errors import InputError
 
-NEVER_DECAYED = ("bias", "scale")  # Flax's names for what layers and normalisations add and multiply by
+# Flax's names for what layers and normalisations add and multiply by, and PReLU's, which decay would make a ReLU.
+NEVER_DECAYED = ("bias", "scale", "slope")
 
 
 def by_path(params, pattern: str):
@@ -29,7 +30,7 @@ def by_path(params, pattern: str):
 
 
 def not_bias_or_norm(params):
-    """The usual mask of weight decay: kernels, but no biases and no scales or offsets of a normalisation.
+    """The usual mask of weight decay: kernels, but no biases, no scales or offsets of a normalisation, no slopes.
 
     Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1; He et al. 2019, "Bag of tricks", section 3.1.
     """

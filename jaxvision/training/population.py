@@ -90,6 +90,11 @@ def take(tree, member: int):
     return jax.tree.map(lambda leaf: leaf[member], tree)
 
 
+def of_members(tree, members: list[int]):
+    """The tree [P, ...] of some members only."""
+    return jax.tree.map(lambda leaf: leaf[np.array(members)], tree)
+
+
 def spread(members: list[dict]) -> tuple[dict, dict]:
     """(means, standard deviations of the sample) of the members' numbers, by name; one member deviates by 0."""
     values = {name: [member[name] for member in members] for name in members[0]}

@@ -1,19 +1,22 @@
 """A whole run: fit on train, watch validation, evaluate once on test, leave a report."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import optax
 
 from jaxvision import plots
+from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.fitting import make_trainer, only_scalars, train_members
-from jaxvision.training.population import Member, members_of, spread, take
+from jaxvision.training.population import Member, members_of, of_members, spread, take
 from jaxvision.training.state import State, digest
 from jaxvision.training.workdir import WorkDir, write_json
 
@@ -88,8 +91,9 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     """Train, or go on where the work directory stops, and evaluate the final parameters, on test once.
 
     Where `splits.validation` is None, as when a winner is trained on all there is, nothing is watched. Of a
-    population (`config.population`, `config.vary`) the Outcome holds the first member, for figures, and all in
-    `members`; its result has the mean and standard deviation over members, and every member's own.
+    population the result has the mean and standard deviation over seeds, and every member's own numbers; where
+    settings vary too (`config.vary`), the test split is opened for that with the lowest validation loss alone. The
+    Outcome holds the first member of those measured, for figures, and all in `members`.
     """
     path = env.workdir.path
     members = members_of(config, task.hyper)
@@ -104,11 +108,6 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
     fitted = train_members(trainer, config, env, examples=len(splits.train), validation=splits.validation)
     loop, records = fitted.loop, fitted.records
     state = fetch(loop.state)
-    test = splits.open_test(path / "test_opened.json", digest(state.variables))
-    parts = {"train": splits.train, "validation": splits.validation, "test": test}
-    parts = {name: part for name, part in parts.items() if part is not None}
-    evaluated = {name: trainer.evaluate(loop.state.variables, part) for name, part in parts.items()}
-    scalars = {name: [only_scalars(metrics) for metrics in each] for name, each in evaluated.items()}
     result = {
         "experiment": env.workdir.experiment,
         "steps": loop.step,
@@ -116,40 +115,65 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
         "seconds": round(loop.seconds, 3),
         "examples_per_second": round(len(members) * loop.step * config.batch_size / max(loop.seconds, 1e-9), 1),
     }
+    watched = {"train": splits.train, "validation": splits.validation}
+    scalars = {
+        name: [only_scalars(metrics) for metrics in trainer.evaluate(loop.state.variables, dataset)]
+        for name, dataset in watched.items()
+        if dataset is not None
+    }
+    chosen = chosen_members(members, scalars, loop.diverged)
+    measured = state.variables if len(chosen) == len(members) else of_members(state.variables, chosen)
+    test = splits.open_test(path / "test_opened.json", digest(measured))
+    on_test = trainer.evaluate(loop.state.variables, test)
+    scalars["test"] = [only_scalars(metrics) for metrics in on_test]
     if len(members) == 1:
         result |= {name: each[0] for name, each in scalars.items()}
-        return Outcome(state, result, records, test, evaluated["test"][0], state)
+        return Outcome(state, result, records, test, on_test[0], state)
     if task.ensemble_metrics_fn:
         ensemble = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
-        result["ensemble"] = {
-            name: only_scalars(ensemble(loop.state.variables, part))
-            for name, part in parts.items()
-            if name != "train"
-        }
-    result |= population_result(members, scalars, loop.diverged)
-    return Outcome(take(state, 0), result, records, test, evaluated["test"][0], state)
+        result["ensemble"] = {"test": only_scalars(ensemble(of_members(loop.state.variables, chosen), test))}
+    result |= population_result(members, scalars, chosen, loop.diverged)
+    return Outcome(take(state, chosen[0]), result, records, test, on_test[chosen[0]], state)
+
+
+def chosen_members(members: list[Member], scalars: dict[str, list[dict]], diverged: dict[int, int]) -> list[int]:
+    """Whom the test split is opened for: the seeds of one setting, without those that diverged.
+
+    Of several settings it is the one with the lowest validation loss, in the mean over its seeds.
+
+    Raises:
+      InputError: there are several and nothing to choose by.
+    """
+    settings: dict[str, list[int]] = {}
+    for i, member in enumerate(members):
+        if i not in diverged:
+            settings.setdefault(json.dumps(member.hyper, sort_keys=True), []).append(i)
+    if len(settings) == 1:
+        return next(iter(settings.values()))
+    if "validation" not in scalars:
+        raise InputError("--vary: expected a validation split, several settings can't be compared without")
+    return min(settings.values(), key=lambda seeds: np.mean([scalars["validation"][i]["loss"] for i in seeds]))
 
 
 def training_order(splits, config: TrainConfig, members: list[Member]):
     """One order, or one for each member."""
     if len(members) == 1 or config.shared_batches:
-        return splits.training_order(config.batch_size, config.seed)
+        return splits.training_order(config.batch_size, members[0].seed)
     return splits.population_order(config.batch_size, [member.seed for member in members])
 
 
-def population_result(members: list[Member], scalars: dict[str, list[dict]], diverged: dict[int, int]) -> dict:
-    """Means and standard deviations over the members, and the numbers of each.
-
-    A member that diverged is left out of means and deviations.
-    """
-    healthy = [i for i in range(len(members)) if i not in diverged]
-    spreads = {name: spread([each[i] for i in healthy]) for name, each in scalars.items()}
+def population_result(
+    members: list[Member], scalars: dict[str, list[dict]], chosen: list[int], diverged: dict[int, int]
+) -> dict:
+    """Means and standard deviations over the chosen members, and the numbers of each; of no other those on test."""
+    spreads = {name: spread([each[i] for i in chosen]) for name, each in scalars.items()}
     rows = []
     for i, member in enumerate(members):
-        row = {"seed": member.seed, "hyper": member.hyper, **{name: each[i] for name, each in scalars.items()}}
+        seen = {name: each[i] for name, each in scalars.items() if name != "test" or i in chosen}
+        row = {"seed": member.seed, "hyper": member.hyper, **seen}
         rows.append({**row, "diverged_at": diverged[i]} if i in diverged else row)
     means = {name: mean for name, (mean, _) in spreads.items()}
-    return {**means, "std": {name: std for name, (_, std) in spreads.items()}, "members": rows}
+    return {**means, "std": {name: std for name, (_, std) in spreads.items()}, "chosen": chosen, "members": rows}
 
 
 def finish(

@@ -4,17 +4,20 @@ A part goes on where it stopped and is not repeated once it is done, so a study 
 run. Parts see train and validation; none opens the test split.
 """
 
+import hashlib
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.fitting import make_trainer, only_scalars, train_members
 from jaxvision.training.population import Member, members_of, take
 from jaxvision.training.run import Env, training_order
 from jaxvision.training.state import State
+from jaxvision.training.workdir import read_json, write_json
 
 
 class Part(NamedTuple):
@@ -46,10 +49,31 @@ class Part(NamedTuple):
 
 
 def begin(env: Env) -> None:
-    """Claim the work directory of a study, before its first part."""
+    """Claim the work directory of a study, before its first part.
+
+    Raises:
+      InputError: the config varies numbers by itself.
+    """
+    if env.workdir.config.vary:
+        raise InputError("--vary: expected nothing, a study chooses by itself what it compares")
+    _claim(env)
+
+
+def _claim(env):
     if is_lead():
         env.workdir.claim(env.environment)
     barrier("work directory claimed")
+
+
+def _identify(env, members, order):
+    """Keep beside a part's config, which others may share, who is trained on what; refuse another part's place."""
+    drawn = hashlib.sha256(order.batches(0, 2).tobytes()).hexdigest()
+    identity = {"members": [[member.seed, member.hyper] for member in members], "order": drawn}
+    path = env.workdir.path / "part.json"
+    if path.exists() and read_json(path) != identity:
+        raise InputError(f"{path.parent}: holds a part with other members or another order; give it another name")
+    if is_lead():
+        write_json(path, identity)
 
 
 def train_part(
@@ -74,6 +98,9 @@ def train_part(
       order: the orders of the members, such as `Splits.fold_order` makes; if not given, those of their seeds.
       held_out: for each member the positions of the training examples that it is validated on, after training,
         instead of the validation split.
+
+    Raises:
+      InputError: there is a part of this name with other members or another order.
     """
     members = members or members_of(config, task.hyper)
     order = training_order(splits, config, members) if order is None else order
@@ -81,8 +108,11 @@ def train_part(
     order = order if len(members) > 1 else orders[0]
     trainer = make_trainer(task, splits.train, order, members, config, env.layout)
     part = env.part(name, config)
-    begin(part)
-    fitted = train_members(trainer, config, part, examples=len(splits.train), validation=splits.validation)
+    _claim(part)
+    _identify(part, members, order)
+    fitted = train_members(
+        trainer, config, part, examples=len(splits.train), validation=splits.validation, may_diverge=True
+    )
     loop = fitted.loop
 
     def on(dataset):

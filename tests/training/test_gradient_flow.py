@@ -28,6 +28,7 @@ def test_norms_of_kernels_in_order_of_depth():
 
 
 def test_depth_of_our_models():
+    assert layers("digits_cnn") == ["conv1", "conv2", "hidden", "head"]
     assert layers("lenet") == ["C1", "C3", "C5", "F6", "head"]
     blocks = [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in (1, 2, 3)]
     in_blocks = [f"{block}/conv{number}" for block in blocks for number in (1, 2)]

@@ -13,9 +13,9 @@ RECORDS = [
 
 
 def test_members_are_rows_and_what_was_not_recorded_is_nan():
-    steps, values = learning_curves(RECORDS, "loss")
+    steps, values = learning_curves(RECORDS, "loss", members=3)
     np.testing.assert_array_equal(steps, [10, 20])
-    np.testing.assert_array_equal(values, [[3, np.nan], [4, 2]])
+    np.testing.assert_array_equal(values, [[3, np.nan], [4, 2], [np.nan, np.nan]])
     np.testing.assert_array_equal(learning_curves(RECORDS, "top1", split="validation")[1], [[0.5]])
 
 

@@ -45,6 +45,13 @@ def test_a_pattern_that_chooses_nothing_is_refused():
         by_path(PARAMS, "(")
 
 
+def test_the_slope_of_a_prelu_does_not_decay():
+    assert not_bias_or_norm({"act": {"slope": 0.25}, "head": {"kernel": 1.0}}) == {
+        "act": {"slope": False},
+        "head": {"kernel": True},
+    }
+
+
 def test_kernels_decay():
     assert chosen(not_bias_or_norm(PARAMS)) == {"stage1/conv1/kernel", "head/kernel"}
 

@@ -110,6 +110,19 @@ def test_varied_numbers_reach_the_optimiser(runs):
         assert varied.result["members"][member]["hyper"] == {"learning_rate": learning_rate}
 
 
+def test_the_test_split_is_opened_for_the_best_setting_alone(runs):
+    varied = runs.train("varied", population=2, vary=("learning_rate=1e-6,0.05",))
+    assert varied.result["chosen"] == [2, 3]
+    rows = varied.result["members"]
+    assert ["test" in row for row in rows] == [False, False, True, True]
+    losses = [row["validation"]["loss"] for row in rows]
+    assert max(losses[2:]) < min(losses[:2])
+    assert varied.result["test"]["loss"] == pytest.approx(np.mean([row["test"]["loss"] for row in rows[2:]]))
+    alone = runs.train("alone", population=2, learning_rate=0.05)
+    assert varied.result["ensemble"]["test"] == pytest.approx(alone.result["ensemble"]["test"])
+    assert digest(varied.state.variables) == digest(take(varied.members.variables, 2))
+
+
 def test_shared_batches_are_those_of_the_first(runs):
     """So members that differ in nothing else stay equal, and the first is as it is with batches of its own."""
     shared = runs.train("shared", population=2, vary=("learning_rate=0.05,0.05",), shared_batches=True)

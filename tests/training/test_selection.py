@@ -122,6 +122,8 @@ def test_a_setting_that_diverges_scores_worst(runs):
     scores, part = search(runs.task(CONFIG), splits(), CONFIG, runs.env("run", CONFIG), "one", settings)
     assert scores[0].mean == math.inf and best(scores).setting == settings[1]
     assert selection.scored(part, "top1").tolist() == [-math.inf, part.validation[1]["top1"]]
+    alone, _ = search(runs.task(CONFIG), splits(), CONFIG, runs.env("run", CONFIG), "alone", settings[:1])
+    assert alone[0].mean == math.inf
 
 
 def test_cross_validation_holds_each_example_out_once(runs, monkeypatch):

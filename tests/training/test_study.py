@@ -10,6 +10,7 @@ import pytest
 
 from jaxvision import data
 from jaxvision.data import FoldOrder, PopulationOrder
+from jaxvision.errors import InputError
 from jaxvision.training.population import Member, take
 from jaxvision.training.state import digest
 from jaxvision.training.study import begin, study_result, train_part
@@ -31,7 +32,23 @@ def test_a_part_is_the_run_of_its_config(runs):
     assert all(leaf.shape[0] == 1 for leaf in jax.tree.leaves(part.state.params))
     assert {path.name for path in (runs.directory / "study").iterdir()} == {"parts"}
     left = {path.name for path in (runs.directory / "study/parts/one").iterdir()}
-    assert left == {"config.json", "metrics.jsonl", "checkpoints", "tensorboard"}
+    assert left == {"config.json", "part.json", "metrics.jsonl", "checkpoints", "tensorboard"}
+
+
+def test_a_part_is_not_taken_for_another(runs):
+    members = [Member(seed, {"learning_rate": 0.05}) for seed in (0, 1)]
+    train_one(runs, members=members)
+    with pytest.raises(InputError, match="holds a part with other members or another order"):
+        train_one(runs, members=[member._replace(hyper={"learning_rate": 0.01}) for member in members])
+    with pytest.raises(InputError, match="holds a part with other members or another order"):
+        train_one(runs, members=members, order=data.load("digits", fake=True).population_order(8, (0, 2)))
+
+
+def test_a_study_varies_what_it_varies_itself(runs):
+    config = dataclasses.replace(CONFIG, vary=("learning_rate=0.1,1",))
+    with pytest.raises(InputError, match="--vary: expected nothing"):
+        begin(runs.env("study", config))
+    assert not list(runs.directory.iterdir())
 
 
 def test_members_are_those_asked_for(runs):
