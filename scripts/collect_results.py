@@ -51,7 +51,8 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), root: Pat
         raise InputError(f"{root / 'README.md'}: expected the lines {BEGIN.strip()!r} and {END.strip()!r}")
     operators = [line for line in benchmarks if line["suite"] == "operators"]
     others = [line for line in benchmarks if line["suite"] != "operators"]
-    write_whole(root / "results" / "operators.md", OPERATORS_TITLE + benchmark_table(operators))
+    if operators:
+        write_whole(root / "results" / "operators.md", OPERATORS_TITLE + benchmark_table(operators))
     accuracies = [record for record in kept if "top1" in record.get("test", {})]
     claims = [record for record in kept if "claim" in record]
     tables = "\n".join([accuracy_table(accuracies), claims_table(claims), benchmark_table(others)])
