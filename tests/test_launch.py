@@ -243,7 +243,8 @@ def test_help_explains_every_field_and_its_default(command):
     for config_class in (Config, Flags):
         for field in fields(config_class):
             flag = field.name.replace("_", "-")
-            ((explanation, default),) = re.findall(rf" --{flag}(?:,| [A-Z{{])(.*?)\(default: (.*?)\)", text)
-            assert default.strip("'") == str(field.default)
+            ((explanation, default),) = re.findall(rf" --{flag}(?:,| [A-Z{{[])(.*?)\(default: (.*?)\)", text)
+            expected = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
+            assert default.strip("'") == expected
             assert len(explanation.split()) > 4, f"{field.name} is not explained"
     assert "Standard deviation of a pixel." in text
