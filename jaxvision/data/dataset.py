@@ -25,7 +25,7 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, indices: np.ndarray) -> Batch:
-        """The examples at these positions."""
+        """The examples at these positions, [B] or, of the members of a population, [P, B]."""
 
     def take(self, indices: np.ndarray) -> "Dataset":
         """The data set of these examples, in this order, numbered from 0; copies no image."""
@@ -57,13 +57,6 @@ def evaluation_indices(num_examples: int, batch_size: int, rows: slice) -> np.nd
     indices = np.full(num_batches * batch_size, -1, np.int32)
     indices[:num_examples] = np.arange(num_examples)
     return indices.reshape(num_batches, batch_size)[:, rows]
-
-
-def gather_rows(dataset: Dataset, indices: np.ndarray, rows: slice) -> Batch:
-    """`dataset.gather` for positions [..., B] of which this process supplies some rows."""
-    indices = indices[..., rows]
-    batch = dataset.gather(indices.reshape(-1))
-    return {name: leaf.reshape(*indices.shape, *leaf.shape[1:]) for name, leaf in batch.items()}
 
 
 def gather_padded(dataset: Dataset, indices: np.ndarray) -> Batch:

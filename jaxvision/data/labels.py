@@ -19,6 +19,4 @@ def with_random_labels(dataset: InMemory, share: float, *, classes: int, seed: i
     rng = np.random.default_rng(seed)
     drawn = rng.random(len(dataset)) < share
     labels = np.where(drawn, rng.integers(0, classes, len(dataset)), dataset.labels)
-    relabelled = InMemory(resident["image"], labels)
-    relabelled.is_test = dataset.is_test
-    return relabelled
+    return InMemory(resident["image"], labels, is_test=dataset.is_test)

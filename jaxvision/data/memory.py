@@ -5,16 +5,22 @@ from itertools import count
 
 import numpy as np
 
-from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded, gather_rows
+from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded
 from jaxvision.data.order import TrainingOrder
 
 
 class InMemory:
     """The `Dataset` of images uint8 [M,H,W,C] and labels [M], or of `examples`, positions [N], among them."""
 
-    is_test = False
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, examples: np.ndarray | None = None):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        examples: np.ndarray | None = None,
+        *,
+        is_test: bool = False,
+    ):
+        self.is_test = is_test
         self._images = images
         self._all_labels = np.asarray(labels, np.int32)
         self._examples = np.arange(len(images)) if examples is None else examples
@@ -32,30 +38,26 @@ class InMemory:
         }
 
     def take(self, indices: np.ndarray) -> "InMemory":
-        taken = InMemory(self._images, self._all_labels, self._examples[indices])
-        taken.is_test = self.is_test
-        return taken
+        return InMemory(self._images, self._all_labels, self._examples[indices], is_test=self.is_test)
 
     def renumbered(self, numbers: np.ndarray) -> "InMemory":
-        renumbered = InMemory(self._images, numbers[self._all_labels], self._examples)
-        renumbered.is_test = self.is_test
-        return renumbered
+        return InMemory(self._images, numbers[self._all_labels], self._examples, is_test=self.is_test)
 
     def joined(self, other: "InMemory") -> "InMemory":
+        is_test = self.is_test or other.is_test
         if other._images is self._images and other._all_labels is self._all_labels:
-            joined = InMemory(self._images, self._all_labels, np.concatenate([self._examples, other._examples]))
-        else:
-            both = self.resident(), other.resident()
-            joined = InMemory(*(np.concatenate([one[name] for one in both]) for name in ("image", "label")))
-        joined.is_test = self.is_test or other.is_test
-        return joined
+            examples = np.concatenate([self._examples, other._examples])
+            return InMemory(self._images, self._all_labels, examples, is_test=is_test)
+        both = self.resident(), other.resident()
+        arrays = (np.concatenate([one[name] for one in both]) for name in ("image", "label"))
+        return InMemory(*arrays, is_test=is_test)
 
     def resident(self) -> Batch:
         return {"image": self._images[self._examples], "label": self.labels}
 
     def train_batches(self, order: TrainingOrder, start_step: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         check_order(self, order)
-        return (gather_rows(self, order.batch(step), rows) for step in count(start_step))
+        return (self.gather(order.batch(step)[..., rows]) for step in count(start_step))
 
     def evaluation_batches(self, batch_size: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         return (gather_padded(self, indices) for indices in evaluation_indices(len(self), batch_size, rows))

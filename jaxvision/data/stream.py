@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded, gather_rows
+from jaxvision.data.dataset import ALL_ROWS, Batch, check_order, evaluation_indices, gather_padded
 from jaxvision.data.order import TrainingOrder
 from jaxvision.data.records import Records
 from jaxvision.errors import InputError
@@ -17,9 +17,10 @@ PREFETCHED_BATCHES = 4
 class Streaming:
     """The `Dataset` of records with labels [M], or of `examples`, positions [N], among them."""
 
-    is_test = False
-
-    def __init__(self, records: Records, labels: np.ndarray, examples: np.ndarray | None = None):
+    def __init__(
+        self, records: Records, labels: np.ndarray, examples: np.ndarray | None = None, *, is_test: bool = False
+    ):
+        self.is_test = is_test
         self._records = records
         self._all_labels = np.asarray(labels, np.int32)
         self._examples = np.arange(len(labels)) if examples is None else examples
@@ -30,35 +31,31 @@ class Streaming:
 
     def gather(self, indices: np.ndarray) -> Batch:
         indices = np.asarray(indices, np.int32)
+        images = self._records.images(self._examples[indices.reshape(-1)])
         return {
-            "image": self._records.images(self._examples[indices]),
+            "image": images.reshape(*indices.shape, *images.shape[1:]),
             "label": self.labels[indices],
             "index": indices,
         }
 
     def take(self, indices: np.ndarray) -> "Streaming":
-        taken = Streaming(self._records, self._all_labels, self._examples[indices])
-        taken.is_test = self.is_test
-        return taken
+        return Streaming(self._records, self._all_labels, self._examples[indices], is_test=self.is_test)
 
     def renumbered(self, numbers: np.ndarray) -> "Streaming":
-        renumbered = Streaming(self._records, numbers[self._all_labels], self._examples)
-        renumbered.is_test = self.is_test
-        return renumbered
+        return Streaming(self._records, numbers[self._all_labels], self._examples, is_test=self.is_test)
 
     def joined(self, other: "Streaming") -> "Streaming":
         if other._records is not self._records or other._all_labels is not self._all_labels:
             raise InputError("joining data sets that stream from different files: prepare them as one split")
-        joined = Streaming(self._records, self._all_labels, np.concatenate([self._examples, other._examples]))
-        joined.is_test = self.is_test or other.is_test
-        return joined
+        examples = np.concatenate([self._examples, other._examples])
+        return Streaming(self._records, self._all_labels, examples, is_test=self.is_test or other.is_test)
 
     def resident(self) -> None:
         return None
 
     def train_batches(self, order: TrainingOrder, start_step: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         check_order(self, order)
-        return _prefetched(lambda step: gather_rows(self, order.batch(step), rows), range(start_step, ENDLESS))
+        return _prefetched(lambda step: self.gather(order.batch(step)[..., rows]), range(start_step, ENDLESS))
 
     def evaluation_batches(self, batch_size: int, rows: slice = ALL_ROWS) -> Iterator[Batch]:
         indices = evaluation_indices(len(self), batch_size, rows)

@@ -12,6 +12,7 @@ from jaxvision.augment import Preprocess
 from jaxvision.losses import perceptron_criterion
 from jaxvision.metrics import masked_sum
 from jaxvision.ops.activations import identity, step
+from jaxvision.tasks.classification import restore_model
 from jaxvision.training.run import Task
 
 
@@ -77,8 +78,7 @@ def signs(labels: jax.Array, outputs: int) -> jax.Array:
 
 def answers(task: Task, variables: dict, dataset, batch_size: int = 1000) -> np.ndarray:
     """What the perceptrons of a task say, +1 or -1 [N, outputs], about every example, computed on one device."""
-    model = models.create(task.record["model"], **task.record["fields"])
-    preprocess = Preprocess(**task.record["preprocess"])
+    model, preprocess = restore_model(task.record)
     answer = jax.jit(lambda images: model.apply(variables, preprocess(images)))
     batches = dataset.evaluation_batches(min(batch_size, len(dataset)))
     return np.concatenate([np.asarray(answer(batch["image"])) for batch in batches])[: len(dataset)]

@@ -66,9 +66,7 @@ class StreamingAdvance:
         self._batches: Iterator = iter(())
 
     def check(self, state) -> None:
-        indices = self.order.batch(0)[..., self._rows]
-        batch = self._train.gather(indices.reshape(-1))
-        batch = {name: leaf.reshape(*indices.shape, *leaf.shape[1:]) for name, leaf in batch.items()}
+        batch = self._train.gather(self.order.batch(0)[..., self._rows])
         jax.eval_shape(self._dispatch, *self._arguments(state, batch, 0))
 
     def __call__(self, state, first_step: int, most: int):
