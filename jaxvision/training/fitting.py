@@ -181,7 +181,7 @@ class Watch:
         for i, metrics in enumerate(evaluated):
             self._write(loop.step, "validation", i, metrics)
         self._stopping = [record.update(loop.step, m["loss"]) for record, m in zip(self._stopping, evaluated)]
-        loop.stop = all(record.should_stop for record in self._stopping)
+        loop.stop = loop.stop or all(record.should_stop for record in self._stopping)
         means = {name: sum(metrics[name] for metrics in evaluated) / len(evaluated) for name in evaluated[0]}
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._progress.say(f"step {loop.step}/{loop.total_steps}  validation {numbers}  {time_left(loop)} left")
@@ -225,10 +225,7 @@ class Watch:
         metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}  # JSON has no NaN
         if not metrics:
             return
-        if len(self._trainer.members) > 1:
-            self._recorder.write(step, split, metrics, member=member)
-        else:
-            self._recorder.write(step, split, metrics)
+        self._recorder.write(step, split, metrics, member=member if len(self._trainer.members) > 1 else None)
 
 
 def resume(checkpoints: Checkpoints, trainer: Trainer, total_steps: int, patience: int):
