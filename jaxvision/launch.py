@@ -86,10 +86,11 @@ def launch(run, config_class) -> None:
 def silence_echoes() -> None:
     """Leave a checkpoint that can't be written to our one message.
 
-    Orbax logs it several times, and TensorStore's answers to the writes it gave up reach an event loop that is
-    closed, each with a traceback.
+    Orbax logs it several times, asyncio logs the writes that failed after the first with a traceback each, and
+    TensorStore's answers to those it gave up reach an event loop that is closed.
     """
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    for logger in ("absl", "asyncio"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     report = sys.unraisablehook
 
     def report_others(unraisable):
