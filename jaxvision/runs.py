@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvision import models
-from jaxvision.augment import Preprocess
+from jaxvision.augment import preprocess_of
 from jaxvision.errors import InputError
 from jaxvision.training.checkpoints import load_variables
 from jaxvision.training.population import take
@@ -30,7 +30,7 @@ def load_run(workdir: str | Path, *, member: int | None = None):
     workdir = Path(workdir)
     record = read_json(workdir / "model.json")
     model = models.create(record["model"], **record["fields"])
-    preprocess = Preprocess(**record["preprocess"])
+    preprocess = preprocess_of(record["preprocess"])
     members = record.get("members", 1)
     result = read_json(workdir / "result.json") if (workdir / "result.json").exists() else {}
     member = result.get("chosen", [0])[0] if member is None else member

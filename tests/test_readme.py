@@ -33,6 +33,7 @@ def execute(command, place):
     environment = {**os.environ, "JAXVISION_DATA": str(place / "data")}
     command = command.replace("scripts/run", str(ROOT / "scripts" / "run"), 1)
     command = command.replace("PATH_TO_FOLDER_OR_ARCHIVE", str(place / "pictures"))
+    command = command.replace("PATH_TO_IMAGE", str(place / "pictures/daisy/0.png"))
     return subprocess.run(
         command, shell=True, check=False, cwd=place, env=environment, capture_output=True, text=True
     )
@@ -44,7 +45,7 @@ def test_commands_and_the_example_in_python(place):
     for command in commands:
         finished = execute(command, place)
         assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    example = re.findall(r"```python\n(.*?)```", README, re.S)[0]
     names = {"images": np.zeros((3, 64, 64, 3), np.uint8)}
     exec(example.replace("runs/flowers", str(place / "runs" / "flowers")), names)
     assert names["logits"].shape == (3, 2)

@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from jaxvision import plots
+from jaxvision.errors import InputError
 from jaxvision.launch import launch
 from jaxvision.parallel.multihost import is_lead
 from jaxvision.training.claim import Claim
@@ -57,6 +58,7 @@ class Config(TrainConfig):
 
 
 FORMS = ("momentum", "momentum, velocity")
+LEAST_STEPS = 3  # to turn across the valley, once
 SHOWN = ("gradient descent", "momentum", "Nesterov", "Adam")
 
 
@@ -110,6 +112,10 @@ def random_starts(config):
 
 
 def run(config, env):
+    if config.steps < LEAST_STEPS:
+        raise InputError(
+            f"--steps {config.steps}: expected at least {LEAST_STEPS}, and no --epochs: functions have no examples"
+        )
     begin(env)
     function = partial(valley, steepness=config.steepness)
     steps = config.total_steps(1)

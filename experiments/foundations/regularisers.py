@@ -21,6 +21,7 @@ from jaxvision.metrics import mean_probability, monte_carlo, predictive_entropy
 from jaxvision.tasks.classification import classification_task, restore_model
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.early_stopping import EarlyStopping
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.masks import not_bias_or_norm
 from jaxvision.training.optimizers import with_weight_decay
@@ -106,22 +107,37 @@ def validation_losses(part):
     return [row["step"] for row in rows[::members]], np.reshape([row["loss"] for row in rows], (-1, members))
 
 
-def run(config, env):
-    splits = data.load("digits", env.data_dir, fake=env.smoke)
+def lowest_before_stopping(part, patience):
+    """The lowest validation loss [P] of each member of the part up to where it stopped."""
+    steps, losses = validation_losses(part)
+    members = [EarlyStopping(patience)] * len(part.members)
+    for step, row in zip(steps, losses):
+        members = [member.update(step, loss) for member, loss in zip(members, row)]
+    return np.array([member.best for member in members])
+
+
+def with_few_and_wrong_labels(splits, config):
     few = splits.train.take(np.arange(min(config.examples, len(splits.train))))
     wrong = data.with_random_labels(
         few, config.wrong_labels, classes=len(splits.info.class_names), seed=config.seed
     )
-    splits = replace(splits, train=wrong)
-    begin(env)
-    task = build(config, splits)
-    settings = {
+    return replace(splits, train=wrong)
+
+
+def settings_of(config):
+    return {
         "none": {},
         "L2 penalty": {"l2": config.l2},
         "L1 penalty": {"l1": config.l1},
         "weight decay": {"weight_decay": config.weight_decay},
         "dropout": {"dropout_rate": config.dropout_rate},
     }
+
+
+def run(config, env):
+    splits = with_few_and_wrong_labels(data.load("digits", env.data_dir, fake=env.smoke), config)
+    begin(env)
+    task, settings = build(config, splits), settings_of(config)
     seeds = members_of(config, task.hyper)
     members = [Member(seed, {**hyper, **setting}) for setting in settings.values() for seed, hyper in seeds]
     unstopped = train_part(task, splits, replace(config, patience=0), env, "unstopped", members=members)
@@ -144,7 +160,7 @@ def run(config, env):
     gaps = {name: train - validation for name, (train, validation) in top1.items()}
 
     steps, losses = validation_losses(unstopped)
-    lowest = validation_losses(stopped)[1].min(0)
+    lowest = lowest_before_stopping(stopped, config.patience)
     returned = np.array([row["loss"] for row in stopped.validation])
     at_the_end = losses[-1, groups["none"]]
 
@@ -177,9 +193,19 @@ def run(config, env):
             and entropy[~right].mean() > entropy[right].mean()
         ),
     )
-    figures = {
+    accuracy = {name: dict(zip(("train", "validation"), map(float, pair))) for name, pair in top1.items()}
+    result = study_result(env, [unstopped, stopped], accuracy=accuracy)
+    figures = draw(
+        top1, len(seeds), steps, {name: losses[:, group] for name, group in groups.items()}, entropy, right
+    )
+    conclude(result, config, env, figures, __doc__, claim=claim)
+
+
+def draw(top1, seeds, steps, losses, entropy, right):
+    """Figures of accuracies by name, of validation losses [E, P] by name, and of entropies of predictions."""
+    return {
         "accuracy": (
-            f"Accuracy by regulariser, the mean of {len(seeds)} seeds; the ensemble is of the seeds of none",
+            f"Accuracy by regulariser, the mean of {seeds} seeds; the ensemble is of the seeds of none",
             plots.table_heatmap(
                 [[train, validation, train - validation] for train, validation in top1.values()],
                 list(top1),
@@ -192,10 +218,7 @@ def run(config, env):
             "Loss on the validation images, mean and standard deviation of the seeds; early stopping returns to "
             "the lowest point of each seed's none",
             plots.lines(
-                {
-                    name: (steps, losses[:, group].mean(1), losses[:, group].std(1))
-                    for name, group in groups.items()
-                },
+                {name: (steps, of_seeds.mean(1), of_seeds.std(1)) for name, of_seeds in losses.items()},
                 x_label="step",
                 y_label="validation loss (nats)",
                 title="Validation loss by regulariser",
@@ -214,9 +237,6 @@ def run(config, env):
             ),
         ),
     }
-    accuracy = {name: dict(zip(("train", "validation"), map(float, pair))) for name, pair in top1.items()}
-    result = study_result(env, [unstopped, stopped], accuracy=accuracy)
-    conclude(result, config, env, figures, __doc__, claim=claim)
 
 
 def mean_top1(rows):

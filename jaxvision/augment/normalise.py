@@ -63,6 +63,11 @@ class Preprocess:
                 raise InputError(f"{field}: holds a number that is not finite{' and positive' * (field == 'std')}")
             object.__setattr__(self, field, _as_tuples(statistic.tolist()))
 
+    @property
+    def of_crops(self) -> "Preprocess":
+        """What is left to do with images of `image_shape`: here everything."""
+        return self
+
     def __call__(self, images: jax.Array) -> jax.Array:
         """[B, H, W, C], uint8 or float in [0, 1], -> normalised float32; InputError for another shape."""
         if images.ndim != 4 or images.shape[1:] != self.image_shape:

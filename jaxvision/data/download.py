@@ -1,14 +1,10 @@
 """Raw files from their publishers, verified before they are used."""
 
-import hashlib
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
-from jaxvision.data.progress import bar
 from jaxvision.errors import InputError
+from jaxvision.fetch import UnreachableError, fetch
 
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -16,8 +12,6 @@ MNIST_MIRRORS = (
 )
 FASHION_MIRRORS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 CIFAR_MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
-TIMEOUT_SECONDS = 30
-CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -55,42 +49,11 @@ def download(source: Download, directory: Path) -> Path:
     for mirror in source.mirrors:
         url = mirror + source.file_name
         try:
-            md5 = _fetch(url, path)
-        except _UnreachableError as error:
+            md5 = fetch(url, path, "md5")
+        except UnreachableError as error:
             failures.append(f"{url}: {error}")
             continue
         if md5 == source.md5:
             return path
         failures.append(f"{url}: MD5 {md5}, expected {source.md5}")
     raise InputError(f"cannot download {'; '.join(failures)}. Files you already have are given with --raw PATH")
-
-
-class _UnreachableError(Exception):
-    """A failure of the network, as opposed to one of the disk."""
-
-
-def _fetch(url: str, path: Path) -> str:
-    """Write the body of `url` to `path`; returns its MD5."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with bar() as progress, path.open("wb") as file:
-        task = progress.add_task(url.rpartition("/")[2], total=None)
-        for chunk, total in _body(url):
-            file.write(chunk)
-            digest.update(chunk)
-            progress.update(task, advance=len(chunk), total=total)
-    return digest.hexdigest()
-
-
-def _body(url: str) -> Iterator[tuple[bytes, int | None]]:
-    """Chunks of the body, each with the length announced for the whole."""
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            total = int(response.headers["Content-Length"] or 0) or None
-            received = 0
-            while chunk := response.read(CHUNK_BYTES):
-                received += len(chunk)
-                yield chunk, total
-            if total and received < total:
-                raise _UnreachableError(f"broke off after {received} of {total} bytes")
-    except (OSError, HTTPException) as error:
-        raise _UnreachableError(error) from error

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxvision.data.contents import Contents, SplitContents
-from jaxvision.data.progress import tracked
 from jaxvision.data.stratify import stratified_cut
 from jaxvision.errors import InputError
+from jaxvision.progress import tracked
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 HELD_OUT_FRACTION = 0.1

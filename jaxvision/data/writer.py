@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvision.data.contents import Contents, SplitContents
-from jaxvision.data.progress import tracked
+from jaxvision.progress import tracked
 
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000

@@ -7,29 +7,65 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxvision.errors import InputError
-from jaxvision.models import resnet_cifar
+from jaxvision.models import alexnet, bagnet, googlenet, mobilenet, resnet, resnet_cifar, vgg, vit
 from jaxvision.models.blocks import NORMS
 from jaxvision.models.course_cnn import CourseCifarCNN, CourseMnistCNN, DigitsCNN
 from jaxvision.models.lenet import LeNet5
 from jaxvision.models.mlp import MLP
+from jaxvision.models.nin import NiN
 from jaxvision.models.perceptron import Multiperceptron, Perceptron
 from jaxvision.ops import initializers
 from jaxvision.ops.activations import ACTIVATIONS
 
 CONSTRUCTORS = {
+    "alexnet": alexnet.AlexNet,
+    "alexnet_2012": alexnet.AlexNet2012,
+    "bagnet17": bagnet.bagnet17,
+    "bagnet33": bagnet.bagnet33,
+    "bagnet9": bagnet.bagnet9,
     "course_cifar_cnn": CourseCifarCNN,
     "course_mnist_cnn": CourseMnistCNN,
     "digits_cnn": DigitsCNN,
+    "googlenet": googlenet.googlenet,
+    "googlenet_paper": googlenet.googlenet_paper,
     "lenet": LeNet5,
     "mlp": MLP,
+    "mobilenet_v1": mobilenet.mobilenet_v1,
+    "mobilenet_v2": mobilenet.mobilenet_v2,
     "multiperceptron": Multiperceptron,
+    "nin": NiN,
     "perceptron": Perceptron,
-    "resnet1202": resnet_cifar.resnet1202,
+    "plain20": resnet_cifar.plain20,
+    "plain56": resnet_cifar.plain56,
+    "resnet101": resnet.resnet101,
     "resnet110": resnet_cifar.resnet110,
+    "resnet1202": resnet_cifar.resnet1202,
+    "resnet152": resnet.resnet152,
+    "resnet18": resnet.resnet18,
     "resnet20": resnet_cifar.resnet20,
     "resnet32": resnet_cifar.resnet32,
+    "resnet34": resnet.resnet34,
     "resnet44": resnet_cifar.resnet44,
+    "resnet50": resnet.resnet50,
     "resnet56": resnet_cifar.resnet56,
+    "vgg11": vgg.vgg11,
+    "vgg11_bn": vgg.vgg11_bn,
+    "vgg11_lrn": vgg.vgg11_lrn,
+    "vgg13": vgg.vgg13,
+    "vgg13_bn": vgg.vgg13_bn,
+    "vgg16": vgg.vgg16,
+    "vgg16_bn": vgg.vgg16_bn,
+    "vgg16_c": vgg.vgg16_c,
+    "vgg19": vgg.vgg19,
+    "vgg19_bn": vgg.vgg19_bn,
+    "vit_b_16": vit.vit_b_16,
+    "vit_b_32": vit.vit_b_32,
+    "vit_l_16": vit.vit_l_16,
+    "vit_l_32": vit.vit_l_32,
+    "vit_s_16": vit.vit_s_16,
+    "vit_s_32": vit.vit_s_32,
+    "vit_ti_16": vit.vit_ti_16,
+    "vit_ti_32": vit.vit_ti_32,
 }
 
 NAMED_VALUES = {  # fields whose value a name may stand for

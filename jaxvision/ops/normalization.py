@@ -115,8 +115,11 @@ def _mean_and_variance(x, mean):
     """Mean and biased variance of x, where `mean` averages and keeps the axes it averages over."""
     estimate = lax.stop_gradient(mean(x))  # any number will do: the result does not depend on it
     deviations = x - estimate
+    # The squares first, so that gradients add up in an order of which XLA makes small fusions: in the other, those
+    # of a transformer grow with its depth, and a step of ViT-L/16 takes 93 s to compile on a CPU instead of 6.
+    square = mean(deviations * deviations)
     correction = mean(deviations)
-    variance = mean(deviations * deviations) - correction * correction
+    variance = square - correction * correction
     return estimate + correction, jnp.where(variance < 0, 0, variance)
 
 

@@ -2,6 +2,7 @@
 
 from jaxvision.plots.animation import animation
 from jaxvision.plots.bars import bars
+from jaxvision.plots.bubbles import bubbles
 from jaxvision.plots.confusion import confusion_matrix
 from jaxvision.plots.curves import training_curves
 from jaxvision.plots.distributions import histograms_by_layer
@@ -9,6 +10,7 @@ from jaxvision.plots.files import save
 from jaxvision.plots.grids import image_grid, image_rows, mistakes, responses
 from jaxvision.plots.heatmap import table_heatmap
 from jaxvision.plots.lines import lines, small_multiples
+from jaxvision.plots.predictions import predictions
 from jaxvision.plots.report import write_report
 from jaxvision.plots.scatter import scatter
 from jaxvision.plots.surfaces import Surface, decision_surface, decision_surfaces, grid_points
@@ -18,6 +20,7 @@ __all__ = [
     "Surface",
     "animation",
     "bars",
+    "bubbles",
     "confusion_matrix",
     "decision_surface",
     "decision_surfaces",
@@ -30,6 +33,7 @@ __all__ = [
     "image_rows",
     "lines",
     "mistakes",
+    "predictions",
     "responses",
     "save",
     "scatter",

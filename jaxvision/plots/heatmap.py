@@ -10,8 +10,20 @@ DARK = 0.6  # part of the range from which white text is read more easily
 
 
 @house_style()
-def table_heatmap(values, row_labels, column_labels, *, format="{:.3g}", label="", row_name="", column_name=""):
+def table_heatmap(
+    values,
+    row_labels,
+    column_labels,
+    *,
+    format="{:.3g}",
+    label="",
+    row_name="",
+    column_name="",
+    by_column=False,
+):
     """Cells shaded from the smallest number to the largest, each with its number; NaN is an empty cell.
+
+    With `by_column` each column is shaded from its own smallest number to its largest, as where units differ.
 
     values: [R, C] finite or NaN. row_labels: R, the first on top. column_labels: C. format: of one number, as
     for `str.format`. label: what the numbers are, the heading. row_name, column_name: what the labels are.
@@ -39,7 +51,7 @@ def table_heatmap(values, row_labels, column_labels, *, format="{:.3g}", label="
     figure = Figure(figsize=(width, height))
     box = (left / width, below / height, across / width, down / height)
     axes = figure.add_axes(box, title=label, xlabel=column_name, ylabel=row_name)
-    shares = _shares(values)
+    shares = np.stack([_shares(column) for column in values.T], axis=1) if by_column else _shares(values)
     axes.imshow(np.ma.masked_invalid(shares), cmap="Blues", vmin=0, vmax=1.1, aspect="auto")
     axes.set_facecolor(GRID)
     for row, column in np.argwhere(~np.isnan(values)):

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from jaxvision import models, plots
-from jaxvision.augment import Preprocess, to_float
+from jaxvision.augment import ImagePreprocess, Preprocess, preprocess_of, to_float
 from jaxvision.errors import InputError
 from jaxvision.losses import softmax_cross_entropy
 from jaxvision.metrics import confusion, majority_vote, masked_sum, mean_probability, top_k_correct
@@ -21,7 +21,7 @@ def classification_task(
     model_name: str,
     model_fields: dict,
     *,
-    preprocess: Preprocess,
+    preprocess: Preprocess | ImagePreprocess,
     class_names: tuple[str, ...],
     tx: optax.GradientTransformation,
     hyper: dict,
@@ -33,7 +33,8 @@ def classification_task(
 
     Args:
       model_fields: fields of the model, as JSON values; the number of classes is added.
-      preprocess: from images uint8 [B,H,W,C] to what the model sees; recorded with the model.
+      preprocess: from images uint8 [B,H,W,C] to what the model sees; recorded with the model. What augmentation
+        returns is of its `image_shape`: a crop for training is made there.
       tx: the optimiser.
       hyper: numbers a population may vary, by the names under which `tx` or the model's fields know them.
       augment: `augment(key, images) -> images` on float images in [0,1], in training only.
@@ -59,7 +60,7 @@ def classification_task(
     def loss_fn(params, model_state, batch, key, hyper):
         augment_key, dropout_key = jax.random.split(key)
         images = to_float(batch["image"])
-        images = preprocess(augment(augment_key, images) if augment else images)
+        images = preprocess.of_crops(augment(augment_key, images)) if augment else preprocess(images)
         varied = {name: value for name, value in hyper.items() if name in model.__dataclass_fields__}
         logits, updated = model.clone(**varied).apply(
             {"params": params, **model_state},
@@ -139,7 +140,7 @@ def class_probabilities(task: Task) -> Callable:
 
 def restore_model(record: dict):
     """(model, preprocess) as a run's record describes them."""
-    return models.create(record["model"], **record["fields"]), Preprocess(**record["preprocess"])
+    return models.create(record["model"], **record["fields"]), preprocess_of(record["preprocess"])
 
 
 def first_of_each_class(dataset) -> np.ndarray:

@@ -96,8 +96,14 @@ def cross_validate(
     """Score every setting by k-fold cross-validation on train and validation taken together (Stone 1974).
 
     The folds are stratified and the same for all settings. Every (setting, fold) is a member of one population,
-    trained on the other folds and scored on its own.
+    trained on the other folds and scored on its own. An epoch is as many updates as one over all folds would be:
+    those that retraining on train and validation makes.
+
+    Raises:
+      InputError: early stopping is asked for, which has nothing to go by before the end.
     """
+    if config.patience:
+        raise InputError(f"--patience {config.patience}: expected 0, cross-validation measures at the end alone")
     development = splits.development()
     held_out = development.folds(folds, config.seed) * len(settings)
     members = [Member(config.seed, {**task.hyper, **setting}) for setting in settings for _ in range(folds)]
@@ -139,14 +145,16 @@ def procedure(
     settings: list[dict[str, float]],
     *,
     restarts: int = 1,
+    folds: int = 0,
     metric: str = "loss",
 ) -> tuple[Outcome, list[Score], Part]:
     """Fit every setting on D, choose on V, retrain the winner on D and V, open T once.
 
     COURSE A12. The training set D, the validation set V and the test set T are those of `splits`; what has to be
     measured on training data, such as a mean image, `build(config, splits) -> Task` measures on D, and once more on
-    D and V for the retraining. Retrained are `config.population` seeds, to the end: there is nothing to stop early
-    by. Returns the Outcome of the retrained winner, the scores it won by, and the trainings they are from.
+    D and V for the retraining. Settings are scored by `search`, or by `cross_validate` if `folds` are given.
+    Retrained are `config.population` seeds, to the end: there is nothing to stop early by. Returns the Outcome of
+    the retrained winner, the scores it won by, and the trainings they are from.
 
     Raises:
       InputError: `config.vary` asks for settings of its own, which T would be opened for.
@@ -154,11 +162,14 @@ def procedure(
     if config.vary:
         raise InputError(f"--vary {' '.join(config.vary)}: the settings to try are those of the search")
     begin(env)
-    scores, part = search(
-        build(config, splits), splits, config, env, "search", settings, restarts=restarts, metric=metric
-    )
-    winner = best(scores, metric).setting
     development = splits.development()
+    task = build(config, development if folds else splits)
+    arguments = task, splits, config, env, "search", settings
+    if folds:
+        scores, part = cross_validate(*arguments, folds=folds, metric=metric)
+    else:
+        scores, part = search(*arguments, restarts=restarts, metric=metric)
+    winner = best(scores, metric).setting
     task = build(config, development)
     outcome = train(task._replace(hyper={**task.hyper, **winner}), development, config, env)
     rows = [{**score._asdict(), "mean": finite_or_none(score.mean)} for score in scores]

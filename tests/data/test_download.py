@@ -1,7 +1,5 @@
 import hashlib
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -9,39 +7,21 @@ import pytest
 from jaxvision.data import load, prepare
 from jaxvision.data.download import DOWNLOADS, Download, download
 from jaxvision.errors import InputError
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """Serves files; of those below /truncated/ half of what was announced."""
-
-    def do_GET(self):
-        if not self.path.startswith("/truncated/"):
-            return super().do_GET()
-        content = b"x" * 1000
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[:500])
-
-    def log_message(self, *arguments):
-        pass
+from tests.server import serving
 
 
 @pytest.fixture
-def serve(tmp_path):
+def serve():
     """A function that serves a directory and returns the URL of it."""
-    servers = []
+    with ExitStack() as stack:
+        yield lambda directory: stack.enter_context(serving(directory))[0]
 
-    def start(directory):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=directory))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+@pytest.fixture
+def truncated(tmp_path):
+    """A file of which half will be served."""
+    (tmp_path / "truncated").mkdir()
+    (tmp_path / "truncated" / "file").write_bytes(b"x" * 1000)
 
 
 def md5(path):
@@ -70,7 +50,7 @@ def test_a_changed_file_stops_everything(mnist_served, tmp_path):
     assert not list((tmp_path / "data").iterdir())
 
 
-def test_the_next_mirror_serves_what_the_first_does_not(serve, tmp_path):
+def test_the_next_mirror_serves_what_the_first_does_not(serve, truncated, tmp_path):
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "file").write_bytes(b"content")
     url = serve(tmp_path)
@@ -79,7 +59,7 @@ def test_the_next_mirror_serves_what_the_first_does_not(serve, tmp_path):
     assert download(source, tmp_path / "out").read_bytes() == b"content"
 
 
-def test_every_failure_is_named(serve, tmp_path):
+def test_every_failure_is_named(serve, truncated, tmp_path):
     url = serve(tmp_path)
     source = Download("file", "0" * 32, (f"{url}absent/", f"{url}truncated/", "http://127.0.0.1:1/"))
     with pytest.raises(InputError) as caught:

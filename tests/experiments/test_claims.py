@@ -21,7 +21,7 @@ MODULES = sorted(
 MNIST = ROOT.parent / "shared/data/mnist"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, "experiments.digits.neocognitron"])
 def test_the_claim_holds(name, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", [name, "--workdir", str(tmp_path / "run")])
     module = importlib.import_module(name)

@@ -56,7 +56,7 @@ def test_smoke(name, layout, tmp_path, monkeypatch, capsys):
     if "claim" in result:
         assert {type(value) for name, value in result["claim"].items() if name != "measured"} == {str, bool}
     if not (tmp_path / "run/model.json").exists():  # a study, of several trainings or of none
-        assert left == LEFT_BY_A_STUDY and "claim" in result
+        assert left - {"test_opened.json"} == LEFT_BY_A_STUDY and "claim" in result
         return
     assert left == LEFT_BEHIND and result["steps"] == 4
     assert np.isfinite(result["test"]["loss"]) and 0 <= result["test"]["top1"] <= 1

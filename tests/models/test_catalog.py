@@ -18,7 +18,7 @@ def test_fields_may_come_from_json():
     ("name", "fields", "message"),
     [
         ("lenet5", {}, "model: 'lenet5' is unknown, did you mean 'lenet'"),
-        ("zzz", {}, "model: 'zzz' is unknown, expected one of course_cifar_cnn, .*perceptron"),
+        ("zzz", {}, "model: 'zzz' is unknown, expected one of alexnet, .*lenet, .*perceptron"),
         ("mlp", {"feature": 3}, "mlp field: 'feature' is unknown, did you mean 'features'"),
         ("multiperceptron", {"zzz": 3}, "field: 'zzz' is unknown, expected one of act, dtype, num_classes$"),
         ("mlp", {"act": "rely"}, "act: 'rely' is unknown, did you mean 'relu'"),

@@ -1,16 +1,11 @@
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxvision import models
-from jaxvision.errors import InputError
-from jaxvision.models.blocks import BatchNorm
-from jaxvision.models.resnet_cifar import BasicBlock, subsample_and_pad
-from tests.ops.numerics import assert_close, compiled
 
 KEY = jax.random.key(0, impl="unsafe_rbg")
 
@@ -23,18 +18,6 @@ def abstract(name, **fields):
     variables = jax.eval_shape(functools.partial(models.initialise, model), KEY, images)
     _, state = jax.eval_shape(functools.partial(model.apply, mutable="intermediates"), variables, images)
     return variables, state["intermediates"]
-
-
-def only_the_shortcut(x, features, stride, shortcut):
-    """A block whose F is zero, its last normalisation having scale 0; and its parameters."""
-    block = BasicBlock(features, stride, shortcut, nn.relu, BatchNorm, jnp.float32)
-
-    def run(x):
-        variables = block.init(KEY, x, False)
-        variables["params"]["bn2"]["scale"] *= 0
-        return block.apply(variables, x, False), variables["params"]
-
-    return compiled(run)(x)
 
 
 def test_sizes_of_figure_3():
@@ -56,40 +39,22 @@ def test_parameters_of_1202_layers(shortcut, count):
     assert count_20 + (200 - 3) * (count_32 - count_20) // 2 == count
 
 
-def test_option_a_takes_every_second_pixel_and_pads_channels():
-    x = jnp.arange(18.0).reshape(1, 3, 3, 2)
-    padded = subsample_and_pad(x, 2, 5)
-    np.testing.assert_array_equal(padded[0, 0], [[0, 0, 1, 0, 0], [0, 4, 5, 0, 0]])
-    np.testing.assert_array_equal(padded[0, 1], [[0, 12, 13, 0, 0], [0, 16, 17, 0, 0]])
+@pytest.mark.parametrize("shortcut", ["A", "none"])
+def test_a_block_that_is_taken_out_leaves_what_came_in(shortcut):
+    images = jnp.asarray(np.random.default_rng(0).random((2, 8, 8, 3), np.float32))
+    model = models.create("resnet20", shortcut=shortcut)
+    variables = models.initialise(model, KEY, images)
 
+    @jax.jit
+    def answers(kept):
+        logits, state = model.clone(kept=kept).apply(variables, images, mutable="intermediates")
+        return logits, state["intermediates"]
 
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_a_block_without_residual_is_the_identity(shortcut):
-    x = jnp.abs(jax.random.normal(KEY, (2, 4, 4, 3)))
-    np.testing.assert_array_equal(only_the_shortcut(x, 3, 1, shortcut)[0], x)
-
-
-def test_option_b_projects():
-    x = jax.random.normal(KEY, (2, 5, 5, 3))
-    block, params = only_the_shortcut(x, 4, 2, "B")
-    projected = x[:, ::2, ::2] @ params["conv_shortcut"]["kernel"][0, 0] / np.sqrt(1 + 1e-5)
-    assert_close(block, np.maximum(projected, 0))
-
-
-def test_a_plain_block_has_no_shortcut():
-    block, params = only_the_shortcut(jnp.ones((1, 4, 4, 3)), 3, 1, "none")
-    assert not block.any()
-    assert params.keys() == {"conv1", "bn1", "conv2", "bn2"}
-
-
-def test_kernels_start_with_variance_2_over_fan_out():
-    _, params = only_the_shortcut(jnp.zeros((1, 4, 4, 64)), 64, 1, "A")
-    kernel = np.asarray(params["conv2"]["kernel"])
-    deviation = np.sqrt(2 / (9 * 64))
-    np.testing.assert_allclose(kernel.std(), deviation, rtol=4 / np.sqrt(2 * kernel.size))  # four standard errors
-    assert np.abs(kernel).max() > 3 * deviation  # not truncated
-
-
-def test_an_unknown_shortcut_is_refused():
-    with pytest.raises(InputError, match="shortcut: 'C' is unknown, expected A, B or none"):
-        abstract("resnet20", shortcut="C")
+    logits, features = answers(jnp.arange(9) != 4)  # the second block of the second stage
+    np.testing.assert_array_equal(features["stage2_block2"], features["stage2_block1"])
+    whole, _ = answers(jnp.ones(9, bool))
+    np.testing.assert_allclose(whole, model.apply(variables, images), rtol=1e-4, atol=1e-5)
+    assert np.abs(logits - whole).max() > 1e-3
+    _, features = answers(jnp.arange(9) != 3)  # the first block of the second stage halves the image
+    np.testing.assert_array_equal(features["stage2_block1"][..., 8:24], features["stage1"][:, ::2, ::2])
+    assert not features["stage2_block1"][..., :8].any()

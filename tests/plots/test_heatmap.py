@@ -19,6 +19,12 @@ def test_shades_run_from_the_smallest_to_the_largest():
     assert reds[0] > reds[1] > reds[2]  # from white to blue
 
 
+def test_shades_by_column():
+    (axes,) = draw(by_column=True).axes
+    (cells,) = axes.images
+    np.testing.assert_array_equal(cells.get_array().filled(-1), [[0, 1, 1], [-1, 0, 0]])
+
+
 def test_every_number_stands_in_its_cell():
     (axes,) = draw(format="{:.2f}").axes
     assert {text.get_position(): text.get_text() for text in axes.texts} == {

@@ -11,13 +11,11 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import models
+import jaxvision
 from jaxvision.launch import launch
-from jaxvision.training.checkpoints import load_variables
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--epochs", "4", "--eval-every", "1 epoch", "--checkpoint-every", "7 steps", "--log-every", "5 steps"]
@@ -42,12 +40,13 @@ def evaluating(workdir):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
-    """The flags of a run in a directory, and the environment of a process of its own for it."""
+def command(tmp_path, monkeypatch, request):
+    """The command of a run of so many seeds, and the environment of a process of its own for it."""
     module = importlib.import_module("experiments.digits.cnn")
 
     def flags(name):
-        return [*FLAGS, "--data-dir", str(tmp_path / "data"), "--workdir", str(tmp_path / name)]
+        population = ["--population", str(request.param)]
+        return [*FLAGS, *population, "--data-dir", str(tmp_path / "data"), "--workdir", str(tmp_path / name)]
 
     monkeypatch.setattr(sys, "argv", ["digits.cnn", *flags("straight")])
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
@@ -79,11 +78,8 @@ def kill_when(moment, command, workdir):
     assert process.returncode == -signal.SIGKILL
 
 
-def final_variables(workdir):
-    record = json.loads((workdir / "model.json").read_text())
-    model = models.create(record["model"], **record["fields"])
-    template = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1))))
-    return load_variables(workdir / "checkpoints", template)
+def final_variables(workdir, members):
+    return [jaxvision.load_run(workdir, member=member)[1] for member in range(members)]
 
 
 def result_without_times(workdir):
@@ -91,17 +87,35 @@ def result_without_times(workdir):
     return {name: value for name, value in result.items() if name not in ("seconds", "examples_per_second")}
 
 
-def test_killed_while_training_while_saving_and_while_evaluating(command, tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    kill_when(training, command, killed)
-    kill_when(saving, command, killed)
-    assert unfinished(killed / "checkpoints")
-    kill_when(evaluating, command, killed)
+def assert_same_run(killed, straight, *, members):
+    ours, theirs = (final_variables(path, members) for path in (killed, straight))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert result_without_times(killed) == result_without_times(straight)
+    assert (killed / "metrics.jsonl").read_text() == (straight / "metrics.jsonl").read_text()
+    assert not unfinished(killed / "checkpoints")
+
+
+def run_to_the_end(command):
     arguments, environment = command
     last = subprocess.run(arguments, check=False, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
 
-    jax.tree.map(np.testing.assert_array_equal, final_variables(killed), final_variables(straight))
-    assert result_without_times(killed) == result_without_times(straight)
-    assert (killed / "metrics.jsonl").read_text() == (straight / "metrics.jsonl").read_text()
-    assert not unfinished(killed / "checkpoints")
+
+@pytest.mark.parametrize("command", [1], indirect=True)
+def test_killed_while_training_while_saving_and_while_evaluating(command, tmp_path):
+    killed = tmp_path / "killed"
+    kill_when(training, command, killed)
+    kill_when(saving, command, killed)
+    assert unfinished(killed / "checkpoints")
+    kill_when(evaluating, command, killed)
+    run_to_the_end(command)
+    assert_same_run(killed, tmp_path / "straight", members=1)
+
+
+@pytest.mark.parametrize("command", [2], indirect=True)
+def test_a_population_killed_while_it_saves(command, tmp_path):
+    killed = tmp_path / "killed"
+    kill_when(saving, command, killed)
+    assert unfinished(killed / "checkpoints")
+    run_to_the_end(command)
+    assert_same_run(killed, tmp_path / "straight", members=2)

@@ -82,10 +82,19 @@ def test_a_member_is_the_run_of_its_seed(runs, layout, steps_per_dispatch):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
-def test_in_turn_or_side_by_side_is_the_same(runs, monkeypatch):
+def test_a_member_is_the_run_of_its_seed_after_a_hundred_steps(runs):
+    fields = {"steps": 100, "steps_per_dispatch": 50, "eval_every": "100 steps", "checkpoint_every": "100 steps"}
+    together = runs.train("together", population=3, **fields)
+    for seed in range(3):
+        alone = runs.train(f"alone {seed}", seed=seed, **fields)
+        assert_same_parameters(together.members, seed, alone.state)
+
+
+@pytest.mark.parametrize(("layout", "steps_per_dispatch"), [("replicate", 4), ("pmap", 1), ("sharded", 4)])
+def test_in_turn_or_side_by_side_is_the_same(runs, monkeypatch, layout, steps_per_dispatch):
     together = runs.train("together", population=2)
     monkeypatch.setattr("jaxvision.training.fitting.takes_turns", lambda *_: True)
-    in_turn = runs.train("in turn", population=2, steps_per_dispatch=4)
+    in_turn = runs.train("in turn", population=2, layout=layout, steps_per_dispatch=steps_per_dispatch)
     for member in (0, 1):
         assert_same_parameters(in_turn.members, member, take(together.members, member))
     for split in ("train", "validation", "test"):

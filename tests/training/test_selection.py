@@ -238,6 +238,20 @@ def test_the_procedure_chooses_by_validation(runs, opened):
     assert len(opened) == 1
 
 
+def test_the_procedure_chooses_by_cross_validation(runs, opened):
+    built = []
+    outcome, scores, part = follow(runs, folds=4, built=built)
+    losses = np.reshape([row["loss"] for row in part.validation], (2, 4)).mean(1)
+    assert [score.mean for score in scores] == pytest.approx(losses)
+    assert outcome.result["selection"]["winner"] == SETTINGS[int(np.argmin(losses))]
+    assert built == [96, 96] and len(opened) == 1
+
+
+def test_cross_validation_has_nothing_to_stop_early_by(runs):
+    with pytest.raises(InputError, match="--patience 2: expected 0, cross-validation measures at the end alone"):
+        follow(runs, dataclasses.replace(CONFIG, patience=2), folds=4)
+
+
 def test_a_procedure_killed_in_its_search_goes_on(runs, monkeypatch, opened):
     straight, _, _ = follow(runs)
     (runs.directory / "run").rename(runs.directory / "straight")

@@ -1,0 +1,106 @@
+"""Degradation: a deeper plain network learns the training images worse, a deeper residual network does not.
+
+COURSE C8; He et al. 2015, "Deep residual learning for image recognition", section 4.2 and figure 6: with 20 and 56
+layers, by the recipe of `experiments.cifar10.resnet`. What is compared is the error on the *training* images, so
+that over-fitting explains nothing: the larger network could do all the smaller one does.
+
+  scripts/run experiments.cifar10.plain_against_residual --workdir runs/degradation
+  scripts/run experiments.cifar10.plain_against_residual --epochs 3 --workdir runs/degradation_short
+"""
+
+from dataclasses import dataclass, replace
+
+from experiments.cifar10 import resnet
+from jaxvision import data, plots
+from jaxvision.errors import InputError
+from jaxvision.launch import launch
+from jaxvision.training.claim import Claim
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.learning_curves import learning_curves
+from jaxvision.training.run import conclude
+from jaxvision.training.study import begin, study_result, train_part
+
+
+@dataclass(frozen=True)
+class Config(TrainConfig):
+    """Plain and residual networks of two depths."""
+
+    epochs: float = 0.0
+    steps: int = 64_000
+    learning_rate: float = 0.1
+    log_every: str = "100 steps"
+    dataset: str = "cifar10"
+    """Name of a prepared data set, such as a folder of images."""
+    shallow: int = 20
+    """Layers of the smaller networks, 2 more than a multiple of 6."""
+    deep: int = 56
+    """Layers of the larger ones."""
+    momentum: float = 0.9
+    """Part of the last step that is added to the next."""
+    weight_decay: float = 1e-4
+    """Weight of half the sum of squares of the parameters in the loss."""
+    padding: int = 4
+    """Pixels an image is padded by before it is cropped back at random."""
+
+
+SHORTCUTS = {"plain": "none", "residual": "A"}
+
+
+def build(config, splits, layers, kind):
+    """The recipe for a network of 6 n + 2 layers."""
+    if layers < 8 or layers % 6 != 2:
+        raise InputError(f"{layers} layers: expected 2 more than a multiple of 6, such as 20 or 56")
+    return resnet.build(config, splits, "resnet20", blocks=(layers - 2) // 6, shortcut=SHORTCUTS[kind])
+
+
+def run(config, env):
+    if env.smoke:
+        config = replace(config, shallow=8, deep=14)
+    splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
+    sizes = [(kind, layers) for kind in SHORTCUTS for layers in (config.shallow, config.deep)]
+    tasks = {size: build(config, splits, size[1], size[0]) for size in sizes}
+    begin(env)
+    parts = {
+        f"{kind}, {layers} layers": train_part(task, splits, config, env, f"{kind}{layers}")
+        for (kind, layers), task in tasks.items()
+    }
+    errors = {
+        name: {"train": 1 - mean_top1(part.train), "validation": 1 - mean_top1(part.validation)}
+        for name, part in parts.items()
+    }
+    plain_shallow, plain_deep, residual_shallow, residual_deep = (error["train"] for error in errors.values())
+    claim = Claim(
+        "A deeper plain network has the higher training error; a deeper residual network has not",
+        {name: round(error["train"], 4) for name, error in errors.items()},
+        "deep above shallow by 0.01 or more if plain; below, or above by less than half as much, if residual",
+        bool(
+            plain_deep - plain_shallow >= 0.01
+            and residual_deep - residual_shallow < (plain_deep - plain_shallow) / 2
+        ),
+    )
+    figures = {
+        "training_error": (
+            "Error on the augmented training images while training",
+            plots.lines(
+                {name: error_curve(part) for name, part in parts.items()},
+                x_label="step",
+                y_label="training error",
+                title="Training error by depth",
+            ),
+        )
+    }
+    conclude(study_result(env, list(parts.values()), error=errors), config, env, figures, __doc__, claim=claim)
+
+
+def mean_top1(rows):
+    return sum(row["top1"] for row in rows) / len(rows)
+
+
+def error_curve(part):
+    """Steps and training errors, the mean over members."""
+    steps, top1 = learning_curves(part.records, "top1", members=len(part.members))
+    return steps, 1 - top1.mean(0)
+
+
+if __name__ == "__main__":
+    launch(run, Config)

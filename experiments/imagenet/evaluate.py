@@ -1,0 +1,126 @@
+"""Published weights on ImageNet, or on any prepared set of their classes, by one look at an image and by ten.
+
+COURSE D1: top-1 and top-5 accuracy; and test-time augmentation with the four corners, the centre and their mirror
+images (Krizhevsky et al. 2012, section 4.1), by the course's majority vote and by averaging probabilities. Images
+are brought to the size of the weights' preprocessing when they are read. Prepare the train and val folders of
+ImageNet first; where there is no test folder, val is the test split.
+
+  scripts/run scripts/prepare_data.py imagenet --raw PATH
+  scripts/run experiments.imagenet.evaluate --model resnet50 --workdir runs/evaluate_resnet50
+"""
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvision import augment, data, models, plots
+from jaxvision.errors import InputError
+from jaxvision.launch import launch
+from jaxvision.metrics import majority_vote, masked_sum, mean_probability, top_k_correct
+from jaxvision.training.claim import Claim
+from jaxvision.training.config import TrainConfig
+from jaxvision.training.evaluate import make_evaluate
+from jaxvision.training.run import conclude
+from jaxvision.training.state import digest
+from jaxvision.training.study import begin, study_result
+
+CENTRE = 4  # of the ten
+
+
+@dataclass(frozen=True)
+class Config(TrainConfig):
+    """A model with weights somebody else trained."""
+
+    eval_batch_size: int = 64
+    dataset: str = "imagenet"
+    """Name of a prepared data set."""
+    model: str = "resnet50"
+    """Name of a model of the house."""
+    weights: str = ""
+    """A weight file; if none is given, the published one is fetched."""
+    ten_crop: bool = True
+    """Whether to look at ten crops of every image too."""
+
+
+def load_model(config, env):
+    if not env.smoke:
+        return models.load(config.model, config.weights or None)
+    model = models.create("lenet", num_classes=10)
+    preprocess = augment.ImagePreprocess(32, 28, (0.5,) * 3, (0.5,) * 3)
+    variables = models.initialise(model, jax.random.key(config.seed), jnp.zeros((1, *preprocess.image_shape)))
+    return model, variables, preprocess
+
+
+def make_metrics_fn(model, preprocess, *, ten_crop):
+    """Metrics of images that are as large as the crops are taken from."""
+
+    def metrics_fn(variables, batch):
+        labels, mask = batch["label"], batch["mask"]
+        looks = augment.ten_crop(batch["image"], preprocess.crop_px)
+        looks = looks if ten_crop else looks[CENTRE : CENTRE + 1]
+        logits = jax.lax.map(lambda images: model.apply(variables, preprocess.of_crops(images)), looks)
+        probabilities = jax.nn.softmax(logits)
+        centre = logits[CENTRE if ten_crop else 0]
+        correct = {f"top{k}": top_k_correct(centre, labels, k) for k in (1, 5)}
+        if ten_crop:
+            mean = mean_probability(probabilities)
+            correct |= {f"top{k}_ten_crop_mean": top_k_correct(mean, labels, k) for k in (1, 5)}
+            correct["top1_ten_crop_vote"] = majority_vote(probabilities) == labels
+        return {name: masked_sum(values, mask) for name, values in correct.items()}
+
+    return metrics_fn
+
+
+def run(config, env):
+    model, variables, preprocess = load_model(config, env)
+    size = (preprocess.resize_px, preprocess.resize_px)
+    splits = data.load(config.dataset, env.data_dir, image_size=size, fake=env.smoke)
+    if (classes := len(splits.info.class_names)) != model.num_classes:
+        raise InputError(f"--dataset {config.dataset}: {classes} classes, the model has {model.num_classes}")
+    begin(env)
+    test = splits.open_test(env.workdir.path / "test_opened.json", digest(variables))
+    variables = env.layout.place(variables)
+
+    def measure(ten_crop):
+        metrics_fn = make_metrics_fn(model, preprocess, ten_crop=ten_crop)
+        return make_evaluate(metrics_fn, env.layout, config.eval_batch_size)
+
+    once = measure(ten_crop=False)
+    once(variables, test.take(np.arange(min(len(test), config.eval_batch_size))))  # compiles
+    started = time.perf_counter()
+    metrics = once(variables, test)
+    seconds = time.perf_counter() - started
+    if config.ten_crop:
+        metrics = measure(ten_crop=True)(variables, test)
+    metrics = {name: float(value) for name, value in metrics.items()}
+    result = study_result(env, [], images_per_second=round(len(test) / seconds, 1), test=metrics)
+    figures = {
+        "accuracy": (
+            f"Accuracy of {config.model} on {len(test)} images",
+            plots.bars(
+                {"accuracy": (list(metrics.values()), None)},
+                [name.replace("_", "\n", 1) for name in metrics],
+                y_label="accuracy",
+                format=".4f",
+                y_limits=(0, 1),
+            ),
+        )
+    }
+    conclude(result, config, env, figures, __doc__, claim=ten_are_better(metrics) if config.ten_crop else None)
+
+
+def ten_are_better(metrics):
+    once, ten = metrics["top1"], metrics["top1_ten_crop_mean"]
+    return Claim(
+        "Ten looks at an image, averaged, are better than one at its centre",
+        {"top1": round(once, 4), "top1 of ten crops": round(ten, 4)},
+        "more of the images right",
+        ten > once,
+    )
+
+
+if __name__ == "__main__":
+    launch(run, Config)

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from jaxvision.errors import InputError
+from jaxvision.plots import bubbles
+
+LABELS = {"x_label": "multiply-adds", "y_label": "accuracy", "size_label": "parameters"}
+
+
+def test_discs_lie_and_are_as_large_as_told_the_largest_below():
+    figure = bubbles(["a", "b"], [1.0, 10.0], [0.5, 0.7], [1, 4], **LABELS, log_x=True)
+    (axes,) = figure.axes
+    (discs,) = axes.collections
+    np.testing.assert_array_equal(discs.get_offsets(), [(10, 0.7), (1, 0.5)])
+    large, small = discs.get_sizes()
+    assert large == pytest.approx(4 * small)
+    assert [(text.get_text(), text.xy) for text in axes.texts[:2]] == [("a", (1, 0.5)), ("b", (10, 0.7))]
+    assert axes.texts[2].get_text() == "parameters" and axes.get_xscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("names", "arrays", "message"),
+    [
+        ([], ([], [], []), "at least one"),
+        (["a"], ([1, 2], [1], [1]), "expected a number for each of 1 names"),
+        (["a"], ([np.nan], [1], [1]), "expected finite numbers"),
+        (["a"], ([1], [1], [0]), "sizes above 0"),
+    ],
+)
+def test_what_can_not_be_drawn(names, arrays, message):
+    with pytest.raises(InputError, match=message):
+        bubbles(names, *arrays, **LABELS)
