@@ -65,12 +65,17 @@ def some_left_out(blocks, count, draws, rng):
 def accuracies(task, variables, batch, masks):
     """Accuracy [S] on a batch of the network with the blocks that each of the masks [S, blocks] keeps."""
     model, preprocess = restore_model(task.record)
-    images = preprocess(batch["image"])
 
-    def accuracy(kept):
-        return top_k_correct(model.clone(kept=kept).apply(variables, images), batch["label"]).mean()
+    @jax.jit
+    def of_all(variables, batch, masks):
+        images = preprocess(batch["image"])
 
-    return np.asarray(jax.jit(lambda masks: jax.lax.map(accuracy, masks))(jnp.asarray(masks)))
+        def accuracy(kept):
+            return top_k_correct(model.clone(kept=kept).apply(variables, images), batch["label"]).mean()
+
+        return jax.lax.map(accuracy, masks)
+
+    return np.asarray(of_all(variables, batch, jnp.asarray(masks)))
 
 
 def above_chance(accuracy, whole, chance):
@@ -80,7 +85,7 @@ def above_chance(accuracy, whole, chance):
 
 def run(config, env):
     if env.smoke:
-        config = replace(config, layers=14)
+        config = replace(config, layers=8)
     splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
     blocks = (config.layers - 2) // 2
     counts = np.arange(min(config.most_removed, blocks) + 1)

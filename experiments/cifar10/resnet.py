@@ -63,7 +63,7 @@ def build(config, splits, model, **fields):
 
 def run(config, env):
     splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
-    task = build(config, splits, config.model)
+    task = build(config, splits, config.model, **({"blocks": 1} if env.smoke else {}))
     outcome = train(task, splits, config, env)
     filters = np.moveaxis(outcome.state.params["conv1"]["kernel"], -1, 0)
     figures = {

@@ -46,7 +46,9 @@ class Config(TrainConfig):
 def run(config, env):
     splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
     fields = {"hidden": config.hidden, "pooled_px": 1, "dropout_rate": config.dropout_rate}
-    task = resnet.build(config, splits, "vgg11_bn" if env.smoke else config.model, **fields)
+    if env.smoke:
+        fields["features"] = [8] * 5
+    task = resnet.build(config, splits, config.model, **fields)
     outcome = train(task, splits, config, env)
     finish(outcome, config, env, classification_figures(task, outcome), __doc__)
 

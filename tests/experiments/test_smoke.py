@@ -75,6 +75,10 @@ def test_smoke(name, layout, tmp_path, monkeypatch, capsys):
         assert right.mean() == pytest.approx(result["test"]["top1"], abs=1e-6)
         return
     assert logits.shape == (len(test), len(class_names)) and class_names == splits.info.class_names
-    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
+    logits -= logits.max(1, keepdims=True)
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    smoothing = json.loads((tmp_path / "run/config.json").read_text())["config"].get("label_smoothing", 0)
+    losses = -(1 - smoothing) * log_probabilities[np.arange(len(labels)), labels]
+    losses -= smoothing * log_probabilities.mean(1)
     assert losses.mean() == pytest.approx(result["test"]["loss"], rel=1e-4)
     assert (logits.argmax(1) == labels).mean() == pytest.approx(result["test"]["top1"], abs=1e-6)
