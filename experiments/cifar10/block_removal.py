@@ -16,25 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cifar10.plain_against_residual import SHORTCUTS, build
+from experiments.cifar10.resnet import Recipe
 from jaxvision import data, plots
 from jaxvision.launch import launch
 from jaxvision.metrics import top_k_correct
 from jaxvision.tasks.classification import restore_model
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result, train_part
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(Recipe):
     """A residual and a plain network that lose blocks after training."""
 
-    epochs: float = 0.0
-    steps: int = 64_000
-    learning_rate: float = 0.1
-    dataset: str = "cifar10"
-    """Name of a prepared data set, such as a folder of images."""
     layers: int = 56
     """Depth of both networks, 2 more than a multiple of 6."""
     most_removed: int = 6
@@ -43,12 +38,6 @@ class Config(TrainConfig):
     """Random choices of each number of blocks."""
     images: int = 1000
     """Validation images the networks are judged on."""
-    momentum: float = 0.9
-    """Part of the last step that is added to the next."""
-    weight_decay: float = 1e-4
-    """Weight of half the sum of squares of the parameters in the loss."""
-    padding: int = 4
-    """Pixels an image is padded by before it is cropped back at random."""
 
 
 def one_left_out(blocks):

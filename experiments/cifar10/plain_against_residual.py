@@ -15,32 +15,20 @@ from jaxvision import data, plots
 from jaxvision.errors import InputError
 from jaxvision.launch import launch
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
 from jaxvision.training.learning_curves import learning_curves
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result, train_part
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(resnet.Recipe):
     """Plain and residual networks of two depths."""
 
-    epochs: float = 0.0
-    steps: int = 64_000
-    learning_rate: float = 0.1
     log_every: str = "100 steps"
-    dataset: str = "cifar10"
-    """Name of a prepared data set, such as a folder of images."""
     shallow: int = 20
     """Layers of the smaller networks, 2 more than a multiple of 6."""
     deep: int = 56
     """Layers of the larger ones."""
-    momentum: float = 0.9
-    """Part of the last step that is added to the next."""
-    weight_decay: float = 1e-4
-    """Weight of half the sum of squares of the parameters in the loss."""
-    padding: int = 4
-    """Pixels an image is padded by before it is cropped back at random."""
 
 
 SHORTCUTS = {"plain": "none", "residual": "A"}

@@ -26,22 +26,28 @@ from jaxvision.training.schedules import scheduled
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
-    """A residual network on small images."""
+class Recipe(TrainConfig):
+    """How the paper trains on small images."""
 
     epochs: float = 0.0
     steps: int = 64_000
     learning_rate: float = 0.1
     dataset: str = "cifar10"
     """Name of a prepared data set, such as a folder of images."""
-    model: Literal["resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"] = "resnet20"
-    """Which of them."""
     momentum: float = 0.9
     """Part of the last step that is added to the next."""
     weight_decay: float = 1e-4
     """Weight of half the sum of squares of the parameters in the loss."""
     padding: int = 4
     """Pixels an image is padded by before it is cropped back at random."""
+
+
+@dataclass(frozen=True)
+class Config(Recipe):
+    """A residual network on small images."""
+
+    model: Literal["resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"] = "resnet20"
+    """Which of them."""
 
 
 def build(config, splits, model, **fields):

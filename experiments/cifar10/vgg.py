@@ -16,31 +16,21 @@ from experiments.cifar10 import resnet
 from jaxvision import data
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures
-from jaxvision.training.config import TrainConfig
 from jaxvision.training.run import finish, train
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(resnet.Recipe):
     """VGG on small images."""
 
-    epochs: float = 0.0
-    steps: int = 64_000
     learning_rate: float = 0.05
-    dataset: str = "cifar10"
-    """Name of a prepared data set, such as a folder of images."""
     model: Literal["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"] = "vgg16_bn"
     """Which of them."""
     hidden: int = 512
     """Width of the dense layers."""
     dropout_rate: float = 0.5
     """Probability of a unit of the dense layers to be dropped."""
-    momentum: float = 0.9
-    """Part of the last step that is added to the next."""
     weight_decay: float = 5e-4
-    """Weight of half the sum of squares of the parameters in the loss."""
-    padding: int = 4
-    """Pixels an image is padded by before it is cropped back at random."""
 
 
 def run(config, env):

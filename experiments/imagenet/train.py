@@ -21,6 +21,7 @@ import optax
 from jaxvision import augment, data
 from jaxvision.launch import launch
 from jaxvision.losses import softmax_cross_entropy
+from jaxvision.models.sources import IMAGENET
 from jaxvision.tasks.classification import classification_figures, classification_task
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.masks import not_bias_or_norm
@@ -28,7 +29,6 @@ from jaxvision.training.optimizers import momentum_gradient, with_weight_decay
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled, warm_up
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FIELDS = {"resnet50": {"zero_init": True}, "vit_s_16": {"pool": "mean"}}
 SMALL = {"resnet50": {"blocks": [1, 1, 1, 1]}, "vit_s_16": {"depth": 1}}  # for --smoke
 
@@ -79,7 +79,7 @@ def build(config, splits, **fields):
     return classification_task(
         config.model,
         {"dtype": config.dtype, **FIELDS[config.model], **fields},
-        preprocess=augment.ImagePreprocess(config.stored_px, size, IMAGENET_MEAN, IMAGENET_STD),
+        preprocess=replace(IMAGENET, resize_px=config.stored_px, crop_px=size),
         class_names=splits.info.class_names,
         tx=optimiser(config, config.total_steps(examples), examples / config.batch_size),
         hyper={"learning_rate": config.learning_rate, "weight_decay": config.weight_decay},

@@ -23,18 +23,6 @@ from jaxvision.ops.normalization import local_response_norm
 from jaxvision.ops.pooling import adaptive_avg_pool, max_pool
 
 
-class BiasedConv(Conv):
-    """`Conv` whose bias starts as `bias_init` draws it."""
-
-    use_bias: bool = False  # the one that starts at 0
-    bias_init: Callable = zeros
-
-    @nn.compact
-    def __call__(self, images):
-        bias = self.param("bias", self.bias_init, (self.features,)).reshape(1, 1, 1, -1)
-        return super().__call__(images) + bias.astype(self.dtype)
-
-
 def convolutions(
     module: nn.Module,
     images: jax.Array,
@@ -52,7 +40,7 @@ def convolutions(
     """
 
     def conv(number, x, window, **options):
-        layer = BiasedConv(
+        layer = Conv(
             module.features[number - 1],
             window,
             kernel_init=kernel_init,

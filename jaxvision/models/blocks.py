@@ -54,6 +54,7 @@ class Conv(nn.Module):
     groups: int = 1
     use_bias: bool = True
     kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros
     dtype: jax.typing.DTypeLike = jnp.float32
 
     @nn.compact
@@ -86,6 +87,7 @@ class ConvTranspose(nn.Module):
     dilation: Pair = 1
     use_bias: bool = True
     kernel_init: Callable = nn.initializers.lecun_normal()
+    bias_init: Callable = nn.initializers.zeros
     dtype: jax.typing.DTypeLike = jnp.float32
 
     @nn.compact
@@ -106,7 +108,7 @@ class ConvTranspose(nn.Module):
 def _with_bias(layer, output):
     if not layer.use_bias:
         return output
-    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    bias = layer.param("bias", layer.bias_init, (layer.features,))
     return output + bias.astype(output.dtype).reshape(1, 1, 1, -1)
 
 
