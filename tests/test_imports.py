@@ -20,7 +20,8 @@ BELOW = {
     "tasks": {"ops", "models", "losses", "metrics", "augment", "plots", "training"},
     "runs": {"models", "augment", "training"},
     "compilation_cache": set(),
-    "launch": {"compilation_cache", "ops", "parallel", "training"},
+    "heap": set(),
+    "launch": {"compilation_cache", "heap", "ops", "parallel", "training"},
     "__init__": {"runs"},
 }
 FILES = sorted((ROOT / "jaxvision").rglob("*.py"))
