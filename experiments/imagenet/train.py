@@ -94,7 +94,7 @@ def run(config, env):
     stored = (config.stored_px, config.stored_px)
     splits = data.load(config.dataset, env.data_dir, image_size=stored, fake=env.smoke)
     task = build(config, splits, **(SMALL[config.model] if env.smoke else {}))
-    outcome = train(task, splits, config, env)
+    outcome = train(task, splits, config, env, memory=True)
     finish(outcome, config, env, classification_figures(task, outcome), __doc__)
 
 

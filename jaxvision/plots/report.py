@@ -90,6 +90,9 @@ def _scores(result, metrics):
 def _cost(result):
     units = {"steps": "steps", "seconds": "seconds", "examples_per_second": "examples a second"}
     parts = [f"{_rounded(result[name])} {unit}" for name, unit in units.items() if name in result]
+    if memory := result.get("memory_bytes"):
+        each = ", ".join(f"{name} {_rounded(size / 2**20)} MiB" for name, size in memory.items())
+        parts.append(f"memory of an update on each device: {escape(each)}")
     return f'<p class="cost">{" · ".join(parts)}</p>'
 
 

@@ -25,7 +25,7 @@ def make_advance(
     """`advance(state, first_step, most) -> (state, metrics, steps)`: at most `most` steps from `first_step` on.
 
     `advance.check(state)` raises what model, loss and optimiser refuse; the first dispatch goes on from what that
-    traced.
+    traced. `advance.compile(state)` is the compiled dispatch, to be asked for its memory.
 
     Args:
       step: a per-device train step of `make_train_step`.
@@ -66,8 +66,10 @@ class StreamingAdvance:
         self._batches: Iterator = iter(())
 
     def check(self, state) -> None:
-        batch = self._train.gather(self.order.batch(0)[..., self._rows])
-        jax.eval_shape(self._dispatch, *self._arguments(state, batch, 0))
+        jax.eval_shape(self._dispatch, *self._first(state))
+
+    def compile(self, state) -> jax.stages.Compiled:
+        return self._dispatch.lower(*self._first(state)).compile()
 
     def __call__(self, state, first_step: int, most: int):
         if first_step != self._next_step:
@@ -76,6 +78,9 @@ class StreamingAdvance:
         self._next_step = first_step + 1
         state, metrics = self._dispatch(*self._arguments(state, batch, first_step))
         return state, metrics, 1
+
+    def _first(self, state):
+        return self._arguments(state, self._train.gather(self.order.batch(0)[..., self._rows]), 0)
 
     def _arguments(self, state, batch, step: int):
         return state, self._layout.place_batch(batch, axis=self._batch_axis), np.int32(step)
@@ -100,6 +105,9 @@ class ResidentDispatch:
     def check(self, *arguments) -> None:
         jax.eval_shape(self._run, *self._placed(*arguments))
 
+    def compile(self, *arguments) -> jax.stages.Compiled:
+        return self._run.lower(*self._placed(*arguments)).compile()
+
     def _placed(self, state, indices, first_step: int, steps: int):
         indices = self.layout.place_batch(indices, axis=self._indices_axis)
         return state, self._examples, indices, np.int32(first_step), np.int32(steps)
@@ -115,6 +123,9 @@ class ResidentAdvance:
 
     def check(self, state) -> None:
         self._dispatch.check(state, self._indices(0, 1), 0, 1)
+
+    def compile(self, state) -> jax.stages.Compiled:
+        return self._dispatch.compile(state, self._indices(0, 1), 0, 1)
 
     def __call__(self, state, first_step: int, most: int):
         steps = min(most, self._dispatch.capacity)
@@ -137,6 +148,9 @@ class InTurn:
 
     def check(self, state) -> None:
         self._advances[0].check(take(state, 0))
+
+    def compile(self, state) -> jax.stages.Compiled:
+        return self._advances[0].compile(take(state, 0))
 
     def __call__(self, state, first_step: int, most: int):
         members = [advance(take(state, i), first_step, most) for i, advance in enumerate(self._advances)]
@@ -167,6 +181,17 @@ def many_steps(step):
         return jax.lax.fori_loop(0, steps, body, (state, nothing))
 
     return dispatch
+
+
+def memory_of(compiled: jax.stages.Compiled) -> dict[str, int]:
+    """Bytes a compiled program takes on each device, as the compiler plans them."""
+    plan = compiled.memory_analysis()
+    return {
+        "arguments": plan.argument_size_in_bytes,
+        "results": plan.output_size_in_bytes,
+        "intermediate": plan.temp_size_in_bytes,
+        "program": plan.generated_code_size_in_bytes,
+    }
 
 
 def add_metrics(a: dict, b: dict) -> dict:

@@ -14,6 +14,7 @@ from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.dispatch import memory_of
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.fitting import make_trainer, only_scalars, train_members
 from jaxvision.training.population import Member, members_of, of_members, spread, take
@@ -87,13 +88,14 @@ class Outcome(NamedTuple):
     members: State
 
 
-def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
+def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = False) -> Outcome:
     """Train, or go on where the work directory stops, and evaluate the final parameters, on test once.
 
     Where `splits.validation` is None, as when a winner is trained on all there is, nothing is watched. Of a
     population the result has the mean and standard deviation over seeds, and every member's own numbers; where
     settings vary too (`config.vary`), the test split is opened for that with the lowest validation loss alone. The
-    Outcome holds the first member of those measured, for figures, and all in `members`.
+    Outcome holds the first member of those measured, for figures, and all in `members`. With `memory` the result
+    also says how many bytes an update takes on each device ("memory_bytes"); the compiler runs once more for it.
     """
     path = env.workdir.path
     members = members_of(config, task.hyper)
@@ -104,6 +106,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
         env.workdir.claim(env.environment)
         write_json(path / "model.json", {**task.record, "members": len(members)})
     barrier("work directory claimed")
+    bytes_used = memory_of(trainer.advance.compile(trainer.initial)) if memory else None
 
     fitted = train_members(trainer, config, env, examples=len(splits.train), validation=splits.validation)
     loop, records = fitted.loop, fitted.records
@@ -114,6 +117,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env) -> Outcome:
         "evaluated_step": fitted.evaluated_steps[0] if len(members) == 1 else fitted.evaluated_steps,
         "seconds": round(loop.seconds, 3),
         "examples_per_second": round(len(members) * loop.step * config.batch_size / max(loop.seconds, 1e-9), 1),
+        **({"memory_bytes": bytes_used} if bytes_used else {}),
     }
     watched = {"train": splits.train, "validation": splits.validation}
     scalars = {

@@ -8,7 +8,7 @@ from jaxvision.data.memory import InMemory
 from jaxvision.data.order import TrainingOrder
 from jaxvision.errors import InputError
 from jaxvision.parallel import LAYOUTS, make_layout
-from jaxvision.training.dispatch import make_advance
+from jaxvision.training.dispatch import make_advance, memory_of
 from jaxvision.training.loop import Hook, Loop, fit
 from jaxvision.training.state import create_state
 from jaxvision.training.step import make_train_step
@@ -171,3 +171,18 @@ def test_a_data_set_too_large_for_the_devices(monkeypatch):
     monkeypatch.setattr(InMemory, "resident", lambda self: None)
     with pytest.raises(InputError, match="--steps-per-dispatch 1"):
         training(steps_per_dispatch=2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_memory_of_a_step_is_that_of_one_device(layout):
+    loop, advance = training(layout)
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(loop.state))  # too small to be cut
+    rows = ORDER.batch_size // jax.device_count()
+    assert memory_of(advance.compile(loop.state))["arguments"] == state + rows * (4 + 4) + 4  # images, labels; step
+
+
+def test_the_memory_of_many_steps_holds_all_examples():
+    loop, advance = training(steps_per_dispatch=4)
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(loop.state))
+    indices = 4 * ORDER.batch_size // jax.device_count() * 4
+    assert memory_of(advance.compile(loop.state))["arguments"] == state + 20 * (4 + 4) + indices + 2 * 4
