@@ -20,8 +20,8 @@ def write_report(path, *, title, summary, result, config, environment, figures) 
 
     summary: a docstring; its indented blocks are shown as they are. result: as in result.json, {"steps": ...,
     "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}, perhaps with standard deviations
-    "std" of the same form and a "claim". config, environment: dicts, nested or not. figures: pairs (caption, path
-    of a PNG). All text is escaped.
+    "std" of the same form, a "claim" and "memory_bytes" {"arguments": ...}. config, environment: dicts, nested or
+    not. figures: pairs (caption, path of a PNG). All text is escaped.
 
     Raises InputError if a figure is missing or no PNG.
     """

@@ -52,7 +52,19 @@ def make_advance(
     return make(order)
 
 
-class StreamingAdvance:
+class Advance:
+    """What can be told of `first_call(state) -> (function, arguments)`, which every form has, without making it."""
+
+    def check(self, state) -> None:
+        function, arguments = self.first_call(state)
+        jax.eval_shape(function, *arguments)
+
+    def compile(self, state) -> jax.stages.Compiled:
+        function, arguments = self.first_call(state)
+        return function.lower(*arguments).compile()
+
+
+class StreamingAdvance(Advance):
     """One step a call, on a batch that the host sends."""
 
     def __init__(self, dispatch, train, layout, batch_axis, order):
@@ -65,11 +77,9 @@ class StreamingAdvance:
         self._next_step = -1
         self._batches: Iterator = iter(())
 
-    def check(self, state) -> None:
-        jax.eval_shape(self._dispatch, *self._first(state))
-
-    def compile(self, state) -> jax.stages.Compiled:
-        return self._dispatch.lower(*self._first(state)).compile()
+    def first_call(self, state):
+        batch = self._train.gather(self.order.batch(0)[..., self._rows])
+        return self._dispatch, self._arguments(state, batch, 0)
 
     def __call__(self, state, first_step: int, most: int):
         if first_step != self._next_step:
@@ -78,9 +88,6 @@ class StreamingAdvance:
         self._next_step = first_step + 1
         state, metrics = self._dispatch(*self._arguments(state, batch, first_step))
         return state, metrics, 1
-
-    def _first(self, state):
-        return self._arguments(state, self._train.gather(self.order.batch(0)[..., self._rows]), 0)
 
     def _arguments(self, state, batch, step: int):
         return state, self._layout.place_batch(batch, axis=self._batch_axis), np.int32(step)
@@ -102,18 +109,16 @@ class ResidentDispatch:
     def __call__(self, *arguments):
         return self._run(*self._placed(*arguments))
 
-    def check(self, *arguments) -> None:
-        jax.eval_shape(self._run, *self._placed(*arguments))
-
-    def compile(self, *arguments) -> jax.stages.Compiled:
-        return self._run.lower(*self._placed(*arguments)).compile()
+    def call(self, *arguments):
+        """What `__call__` would run, and on what."""
+        return self._run, self._placed(*arguments)
 
     def _placed(self, state, indices, first_step: int, steps: int):
         indices = self.layout.place_batch(indices, axis=self._indices_axis)
         return state, self._examples, indices, np.int32(first_step), np.int32(steps)
 
 
-class ResidentAdvance:
+class ResidentAdvance(Advance):
     """The calls of a `ResidentDispatch` along an order."""
 
     def __init__(self, dispatch: ResidentDispatch, order):
@@ -121,11 +126,8 @@ class ResidentAdvance:
         self._dispatch = dispatch
         self._rows = dispatch.layout.rows(order.batch_size)
 
-    def check(self, state) -> None:
-        self._dispatch.check(state, self._indices(0, 1), 0, 1)
-
-    def compile(self, state) -> jax.stages.Compiled:
-        return self._dispatch.compile(state, self._indices(0, 1), 0, 1)
+    def first_call(self, state):
+        return self._dispatch.call(state, self._indices(0, 1), 0, 1)
 
     def __call__(self, state, first_step: int, most: int):
         steps = min(most, self._dispatch.capacity)
@@ -139,18 +141,15 @@ class ResidentAdvance:
         return np.concatenate([indices, unused])
 
 
-class InTurn:
+class InTurn(Advance):
     """A population whose members are trained one after another, call by call."""
 
     def __init__(self, advances: list, order):
         self.order = order
         self._advances = advances
 
-    def check(self, state) -> None:
-        self._advances[0].check(take(state, 0))
-
-    def compile(self, state) -> jax.stages.Compiled:
-        return self._advances[0].compile(take(state, 0))
+    def first_call(self, state):
+        return self._advances[0].first_call(take(state, 0))
 
     def __call__(self, state, first_step: int, most: int):
         members = [advance(take(state, i), first_step, most) for i, advance in enumerate(self._advances)]

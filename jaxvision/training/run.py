@@ -106,7 +106,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = F
         env.workdir.claim(env.environment)
         write_json(path / "model.json", {**task.record, "members": len(members)})
     barrier("work directory claimed")
-    bytes_used = memory_of(trainer.advance.compile(trainer.initial)) if memory else None
+    planned = {"memory_bytes": memory_of(trainer.advance.compile(trainer.initial))} if memory else {}
 
     fitted = train_members(trainer, config, env, examples=len(splits.train), validation=splits.validation)
     loop, records = fitted.loop, fitted.records
@@ -117,7 +117,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = F
         "evaluated_step": fitted.evaluated_steps[0] if len(members) == 1 else fitted.evaluated_steps,
         "seconds": round(loop.seconds, 3),
         "examples_per_second": round(len(members) * loop.step * config.batch_size / max(loop.seconds, 1e-9), 1),
-        **({"memory_bytes": bytes_used} if bytes_used else {}),
+        **planned,
     }
     watched = {"train": splits.train, "validation": splits.validation}
     scalars = {

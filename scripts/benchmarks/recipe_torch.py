@@ -16,21 +16,23 @@ import tyro
 from rich.progress import track
 from torch import nn
 
+from experiments.cifar10.resnet import Config
 from jaxvision import data
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment, fail
+from jaxvision.training.state import digest
 from scripts.benchmarks.networks_torch import NETWORKS
-from scripts.benchmarks.training_torch import as_tensor, torch_step
+from scripts.benchmarks.training_torch import THREADS, as_tensor, torch_step
 
-BATCH_SIZE, MOMENTUM, WEIGHT_DECAY, PADDING = 128, 0.9, 1e-4, 4
+PADDING = Config.padding
 
 
 def main(
     out: Path,
     dataset: str = "cifar10",
     epochs: int = 8,
-    learning_rate: float = 0.1,
+    learning_rate: float = Config.learning_rate,
     seed: int = 0,
     data_dir: Path | None = None,
 ) -> None:
@@ -44,8 +46,9 @@ def main(
         seed: Of the parameters, the order and the augmentation.
         data_dir: Where prepared data sets are kept.
     """
+    recipe = Config(steps=0, epochs=epochs, learning_rate=learning_rate, seed=seed, dataset=dataset)
     torch.manual_seed(seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
     rng = np.random.default_rng(seed)
     splits = data.load(dataset, data_dir)
     mean, std = (statistic.astype(np.float32) for statistic in data.channel_statistics(splits.train))
@@ -53,17 +56,20 @@ def main(
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out")
-    optimiser = torch.optim.SGD(model.parameters(), learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
-    steps = epochs * len(splits.train) // BATCH_SIZE
+    optimiser = torch.optim.SGD(
+        model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    steps = recipe.total_steps(len(splits.train))
     falling = torch.optim.lr_scheduler.MultiStepLR(optimiser, [steps // 2, 3 * steps // 4])
-    batches = splits.train.train_batches(data.TrainingOrder(len(splits.train), BATCH_SIZE, seed), 0)
+    batches = splits.train.train_batches(data.TrainingOrder(len(splits.train), recipe.batch_size, seed), 0)
     started = time.perf_counter()
     for _, batch in zip(track(range(steps), "ResNet-20 in PyTorch"), batches, strict=False):
         images = as_tensor((augmented(batch["image"], rng) - mean) / std)
         torch_step(model, optimiser, images, torch.from_numpy(batch["label"]).long())
         falling.step()
-    rate = steps * BATCH_SIZE / (time.perf_counter() - started)
-    test = splits.open_test(out.with_suffix(".test_opened.json"), f"torch-seed{seed}")
+    rate = steps * recipe.batch_size / (time.perf_counter() - started)
+    parameters = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    test = splits.open_test(out.with_suffix(".test_opened.json"), digest(parameters))
     result = {"test_top1": accuracy(model.eval(), test, mean, std), "images_per_second": rate}
     settings = {"dataset": dataset, "epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     write_whole(out, json.dumps({**result, **settings, **environment("replicate")}, indent=1) + "\n")
