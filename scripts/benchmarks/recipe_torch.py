@@ -11,10 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 import tyro
 from rich.progress import track
-from torch import nn
 
 from experiments.cifar10.resnet import Config
 from jaxvision import data
@@ -22,6 +20,13 @@ from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment, fail
 from jaxvision.training.state import digest
+
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError:
+    fail("torch is not installed: benchmarks need the extra `bench`")
+
 from scripts.benchmarks.networks_torch import NETWORKS
 from scripts.benchmarks.training_torch import THREADS, as_tensor, torch_step
 
