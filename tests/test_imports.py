@@ -17,7 +17,7 @@ BELOW = {
     "augment": {"ops"},
     "models": {"ops", "weights", "augment"},  # a model is loaded with the preprocessing of its weights
     "training": {"parallel", "metrics", "plots"},
-    "tasks": {"ops", "models", "losses", "metrics", "augment", "plots", "training"},
+    "tasks": {"ops", "models", "losses", "metrics", "augment", "data", "plots", "training"},
     "runs": {"models", "augment", "training"},
     "compilation_cache": set(),
     "heap": set(),
@@ -72,6 +72,11 @@ def test_flax_and_jax_stay_where_they_belong(path):
         assert not packages & {"jax", "flax", "optax", "orbax", "chex"}
     if room(module) != "models" and module != "jaxvision.training.state":
         assert "flax" not in packages
+
+
+def test_no_experiment_imports_another():
+    for path in (ROOT / "experiments").rglob("*.py"):
+        assert not any(name.startswith("experiments") for name in imports(path)), path
 
 
 def test_no_module_imports_itself_by_a_detour():

@@ -1,7 +1,7 @@
 """Residual networks behave like ensembles: without any one block they still work, plain networks do not.
 
 COURSE C8; Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks",
-sections 4.1 and 4.2. A residual and a plain network are trained by the recipe of `experiments.cifar10.resnet`; then
+sections 4.1 and 4.2. A residual and a plain network are trained by the recipe of `tasks.small_images`; then
 each block is taken out by itself, and up to six at random. Of a block that is taken out its shortcut remains; in
 the plain network, what came into it goes on.
 
@@ -15,12 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.cifar10.plain_against_residual import SHORTCUTS, build
-from experiments.cifar10.resnet import Recipe
 from jaxvision import data, plots
 from jaxvision.launch import launch
 from jaxvision.metrics import top_k_correct
 from jaxvision.tasks.classification import restore_model
+from jaxvision.tasks.small_images import SHORTCUTS, Recipe, by_depth
 from jaxvision.training.claim import Claim
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result, train_part
@@ -79,7 +78,7 @@ def run(config, env):
     blocks = (config.layers - 2) // 2
     counts = np.arange(min(config.most_removed, blocks) + 1)
     batch = splits.validation.gather(np.arange(min(config.images, len(splits.validation))))
-    tasks = {kind: build(config, splits, config.layers, kind) for kind in SHORTCUTS}
+    tasks = {kind: by_depth(config, splits, config.layers, kind) for kind in SHORTCUTS}
     begin(env)
     parts, single, several = [], {}, {}
     for kind, task in tasks.items():

@@ -1,7 +1,7 @@
 """Degradation: a deeper plain network learns the training images worse, a deeper residual network does not.
 
 COURSE C8; He et al. 2015, "Deep residual learning for image recognition", section 4.2 and figure 6: with 20 and 56
-layers, by the recipe of `experiments.cifar10.resnet`. What is compared is the error on the *training* images, so
+layers, by the recipe of `tasks.small_images`. What is compared is the error on the *training* images, so
 that over-fitting explains nothing: the larger network could do all the smaller one does.
 
   scripts/run experiments.cifar10.plain_against_residual --workdir runs/degradation
@@ -10,10 +10,9 @@ that over-fitting explains nothing: the larger network could do all the smaller 
 
 from dataclasses import dataclass, replace
 
-from experiments.cifar10 import resnet
 from jaxvision import data, plots
-from jaxvision.errors import InputError
 from jaxvision.launch import launch
+from jaxvision.tasks.small_images import SHORTCUTS, Recipe, by_depth
 from jaxvision.training.claim import Claim
 from jaxvision.training.learning_curves import learning_curves
 from jaxvision.training.run import conclude
@@ -21,7 +20,7 @@ from jaxvision.training.study import begin, study_result, train_part
 
 
 @dataclass(frozen=True)
-class Config(resnet.Recipe):
+class Config(Recipe):
     """Plain and residual networks of two depths."""
 
     log_every: str = "100 steps"
@@ -31,22 +30,12 @@ class Config(resnet.Recipe):
     """Layers of the larger ones."""
 
 
-SHORTCUTS = {"plain": "none", "residual": "A"}
-
-
-def build(config, splits, layers, kind):
-    """The recipe for a network of 6 n + 2 layers."""
-    if layers < 8 or layers % 6 != 2:
-        raise InputError(f"{layers} layers: expected 2 more than a multiple of 6, such as 20 or 56")
-    return resnet.build(config, splits, "resnet20", blocks=(layers - 2) // 6, shortcut=SHORTCUTS[kind])
-
-
 def run(config, env):
     if env.smoke:
         config = replace(config, shallow=8, deep=14)
     splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
     sizes = [(kind, layers) for kind in SHORTCUTS for layers in (config.shallow, config.deep)]
-    tasks = {size: build(config, splits, size[1], size[0]) for size in sizes}
+    tasks = {size: by_depth(config, splits, size[1], size[0]) for size in sizes}
     begin(env)
     parts = {
         f"{kind}, {layers} layers": train_part(task, splits, config, env, f"{kind}{layers}")

@@ -3,7 +3,7 @@
 COURSE C5; Simonyan & Zisserman 2014, "Very deep convolutional networks for large-scale image recognition", made for
 small images as Liu & Deng 2015 ("Very deep convolutional neural network based image classification using small
 training sample size") do: the five pools leave one pixel, and the dense layers are 512 wide. By the recipe of
-`experiments.cifar10.resnet`, with a smaller learning rate and more weight decay. Published test error of D with
+`tasks.small_images`, with a smaller learning rate and more weight decay. Published test error of D with
 batch normalisation: 8.45 % (Liu & Deng).
 
   scripts/run experiments.cifar10.vgg --workdir runs/vgg16
@@ -12,15 +12,15 @@ batch normalisation: 8.45 % (Liu & Deng).
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.cifar10 import resnet
 from jaxvision import data
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures
+from jaxvision.tasks.small_images import Recipe, small_image_task
 from jaxvision.training.run import finish, train
 
 
 @dataclass(frozen=True)
-class Config(resnet.Recipe):
+class Config(Recipe):
     """VGG on small images."""
 
     learning_rate: float = 0.05
@@ -38,7 +38,7 @@ def run(config, env):
     fields = {"hidden": config.hidden, "pooled_px": 1, "dropout_rate": config.dropout_rate}
     if env.smoke:
         fields["features"] = [8] * 5
-    task = resnet.build(config, splits, config.model, **fields)
+    task = small_image_task(config, splits, config.model, **fields)
     outcome = train(task, splits, config, env)
     finish(outcome, config, env, classification_figures(task, outcome), __doc__)
 

@@ -40,15 +40,13 @@ def convolutions(
     """
 
     def conv(number, x, window, **options):
-        layer = Conv(
-            module.features[number - 1],
-            window,
-            kernel_init=kernel_init,
-            dtype=module.dtype,
-            name=f"conv{number}",
-            **options,
-        )
-        return tap(module, f"conv{number}", module.act(layer(x)))
+        name = f"conv{number}"
+        initial = {"kernel_init": kernel_init, "dtype": module.dtype}
+
+        def unit(module, x):
+            return module.act(Conv(module.features[number - 1], window, name=name, **initial, **options)(x))
+
+        return tap(module, name, (nn.remat(unit) if module.remat else unit)(module, x))
 
     def pool(number, x):
         return tap(module, f"pool{number}", max_pool(x, 3, stride=2))
@@ -63,7 +61,10 @@ def convolutions(
 
 
 class AlexNet(nn.Module):
-    """The form of the weight file, for images of at least 63x63: 61,100,840 parameters."""
+    """The form of the weight file, for images of at least 63x63: 61,100,840 parameters.
+
+    `remat` keeps the input of each convolution only for the gradient.
+    """
 
     features: tuple[int, ...] = (64, 192, 384, 256, 256)
     hidden: int = 4096
@@ -71,6 +72,7 @@ class AlexNet(nn.Module):
     act: Callable = nn.relu
     dropout_rate: float | jax.Array = 0.5
     dtype: jax.typing.DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images, train=False):
@@ -87,6 +89,7 @@ class AlexNet2012(nn.Module):
     """The form of the paper, sections 3 and 5, for images of at least 67x67 (63x63 with `padding=2`).
 
     62,378,344 parameters, or 60,965,224 where conv2, conv4 and conv5 see the features of their own half only.
+    `remat` as in `AlexNet`.
     """
 
     features: tuple[int, ...] = (96, 256, 384, 384, 256)
@@ -97,6 +100,7 @@ class AlexNet2012(nn.Module):
     act: Callable = nn.relu
     dropout_rate: float | jax.Array = 0.5
     dtype: jax.typing.DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images, train=False):

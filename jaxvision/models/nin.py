@@ -42,21 +42,26 @@ class MLPConv(nn.Module):
 
 
 class NiN(nn.Module):
-    """Any images of at least 4x4. `features` are those of the three, three and two convolutions before the head."""
+    """Any images of at least 4x4. `features` are those of the three, three and two convolutions before the head.
+
+    `remat` keeps the input of each mlpconv layer only for the gradient.
+    """
 
     features: tuple[int, ...] = (192, 160, 96, 192, 192, 192, 192, 192)
     num_classes: int = 10
     act: Callable = nn.relu
     dropout_rate: float | jax.Array = 0.5
     dtype: jax.typing.DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images, train=False):
         require_size(self, images, 4)
+        Layer = nn.remat(MLPConv) if self.remat else MLPConv
 
         def mlpconv(number, x, features, window):
             name = f"mlpconv{number}"
-            return tap(self, name, MLPConv(features, window, self.act, self.dtype, name=name)(x))
+            return tap(self, name, Layer(features, window, self.act, self.dtype, name=name)(x))
 
         x = mlpconv(1, images, self.features[:3], 5)
         x = tap(self, "pool1", max_pool(x, 3, stride=2, ceil_mode=True))

@@ -25,7 +25,8 @@ class VGG(nn.Module):
 
     The average pool before fc6 leaves `pooled_px` pixels a side. With `pointwise_third` the third convolution of a
     stage is 1x1 (network C), with `response_norm` the first is followed by local response normalisation (A-LRN).
-    `norm(name=...)(x, train=train)` normalises what every convolution puts out.
+    `norm(name=...)(x, train=train)` normalises what every convolution puts out. `remat` keeps the input of each
+    convolution only for the gradient.
     """
 
     depths: tuple[int, ...]
@@ -39,6 +40,7 @@ class VGG(nn.Module):
     norm: Callable = unnormalised
     dropout_rate: float | jax.Array = 0.5
     dtype: jax.typing.DTypeLike = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, images, train=False):
@@ -46,14 +48,18 @@ class VGG(nn.Module):
             raise InputError(f"VGG: depths of {len(self.depths)} stages, but features of {len(self.features)}")
         require_size(self, images, 2 ** len(self.depths))
         conv = partial(Conv, kernel_init=partial(he_normal, fan="out"), dtype=self.dtype)
+
+        def unit(module, x, name, features, window):
+            x = conv(features, window, padding=window // 2, name=f"conv{name}")(x)
+            return module.act(module.norm(name=f"bn{name}")(x, train=train))
+
+        unit = nn.remat(unit, static_argnums=(2, 3, 4)) if self.remat else unit
         x = images
         for stage, (depth, features) in enumerate(zip(self.depths, self.features), start=1):
             for number in range(1, depth + 1):
-                name = f"conv{stage}_{number}"
+                name = f"{stage}_{number}"
                 window = 1 if self.pointwise_third and number == 3 else 3
-                x = conv(features, window, padding=window // 2, name=name)(x)
-                x = self.norm(name=f"bn{stage}_{number}")(x, train=train)
-                x = tap(self, name, self.act(x))
+                x = tap(self, f"conv{name}", unit(self, x, name, features, window))
                 if self.response_norm and stage == number == 1:
                     x = local_response_norm(x)
             x = tap(self, f"stage{stage}", max_pool(x, 2))

@@ -21,7 +21,7 @@ from jaxvision.ops.activations import gelu
 from jaxvision.ops.attention import attention, merge_heads, split_heads
 from jaxvision.ops.initializers import normal, xavier_uniform
 from jaxvision.ops.output_size import both_axes
-from jaxvision.ops.position_encodings import resize_positions
+from jaxvision.ops.position_encodings import resize_positions, sine_cosine_2d
 
 MLP_RATIO = 4  # table 1: width of a block's hidden layer over that of the tokens
 
@@ -31,7 +31,8 @@ class ViT(nn.Module):
 
     Position embeddings are learned for `grid` patches, a side or (vertical, horizontal). For images of another
     grid they are resampled, bicubic and antialiased as in timm (`resize_positions`); torchvision's own function for
-    weight files, `interpolate_embeddings`, puts the corners elsewhere. Any size that `patch` divides will do.
+    weight files, `interpolate_embeddings`, puts the corners elsewhere. Any size that `patch` divides will do. With
+    positions="sine_cosine" they are fixed instead (`sine_cosine_2d`), whatever the grid.
 
     The head sees the class token with pool="token", with "mean" the mean of the patches. `class_token` says whether
     there is one; None: where it is pooled, the paper's choice (appendix D.3). The last normalisation is of all
@@ -41,7 +42,8 @@ class ViT(nn.Module):
     a block but queries, keys and values. The tap "block3_attention" is [B, heads, T, T], each row the weights with
     which one token mixes all. `remat` keeps the input of each block only for the gradient.
 
-    Raises InputError for sizes that `patch` does not divide, another pool, or pooling a token that is not there.
+    Raises InputError for sizes that `patch` does not divide, another pool or kind of positions, or pooling a token
+    that is not there.
     """
 
     patch: int
@@ -51,6 +53,7 @@ class ViT(nn.Module):
     grid: Pair
     num_classes: int = 1000
     pool: Literal["token", "mean"] = "token"
+    positions: Literal["learned", "sine_cosine"] = "learned"
     class_token: bool | None = None
     fc_norm: bool = False
     act: Callable = gelu
@@ -89,6 +92,8 @@ class ViT(nn.Module):
             )
         if self.pool not in ("token", "mean"):
             raise InputError(f"pool: {self.pool!r} is unknown, expected token or mean")
+        if self.positions not in ("learned", "sine_cosine"):
+            raise InputError(f"positions: {self.positions!r} is unknown, expected learned or sine_cosine")
         if self.pool == "token" and self.class_token is False:
             raise InputError("pool: 'token' without a class token, expected 'mean'")
         return int(self.pool == "token" or bool(self.class_token))
@@ -100,9 +105,12 @@ class ViT(nn.Module):
         if class_tokens:
             token = self.param("class_token", nn.initializers.zeros, (1, 1, width))
             x = jnp.concatenate([jnp.broadcast_to(token.astype(x.dtype), (batch, 1, width)), x], axis=1)
-        shape = (1, class_tokens + math.prod(grid), width)
-        positions = self.param("position_embedding", partial(normal, std=0.02), shape)
-        positions = resize_positions(positions[0], grid, tuple(new_grid), class_tokens=class_tokens)
+        if self.positions == "sine_cosine":
+            positions = jnp.pad(sine_cosine_2d(tuple(new_grid), width), ((class_tokens, 0), (0, 0)))
+        else:
+            shape = (1, class_tokens + math.prod(grid), width)
+            positions = self.param("position_embedding", partial(normal, std=0.02), shape)
+            positions = resize_positions(positions[0], grid, tuple(new_grid), class_tokens=class_tokens)
         return Dropout(self.dropout_rate)(x + positions[None].astype(x.dtype), train=train)
 
 

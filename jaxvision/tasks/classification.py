@@ -1,4 +1,4 @@
-"""Image classification: one label an image, softmax cross-entropy or another loss, top-1."""
+"""Image classification: one label an image, softmax cross-entropy or another loss, top-1; of many classes top-5."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,6 +16,8 @@ from jaxvision.metrics import confusion, majority_vote, masked_sum, mean_probabi
 from jaxvision.ops.activations import step
 from jaxvision.training.run import Outcome, Task
 
+MANY_CLASSES = 100  # with fewer, five guesses say little
+
 
 def classification_task(
     model_name: str,
@@ -28,6 +30,7 @@ def classification_task(
     augment=None,
     loss: Callable = softmax_cross_entropy,
     penalties: dict[str, Callable] | None = None,
+    auxiliary: dict[str, float] | None = None,
 ) -> Task:
     """Train the named model of `models` to tell `class_names` apart.
 
@@ -42,10 +45,13 @@ def classification_task(
       penalties: functions params -> scalar, such as those of `losses`, by the names of their weights in `hyper`.
         Weight times penalty is added to every example's training loss, so that the mean over a batch, whatever
         its devices and mask, has it once. The loss in evaluation goes without.
+      auxiliary: weights by the names of taps that are logits too, such as GoogLeNet's {"aux1_logits": 0.3}; their
+        losses are added in training, so weighted.
 
     Raises:
       InputError: the model does not exist or has no gradient, or a penalty has no weight.
     """
+    guesses = (1, 5) if len(class_names) >= MANY_CLASSES else (1,)
     fields = {**model_fields, "num_classes": len(class_names)}
     model = models.create(model_name, **fields)
     if model.act is step:
@@ -67,18 +73,20 @@ def classification_task(
             images,
             train=True,
             rngs={"dropout": dropout_key},
-            mutable=list(model_state),
+            mutable=[*model_state, *(["intermediates"] if auxiliary else [])],
         )
+        features = updated.pop("intermediates", {})
         top1 = top_k_correct(logits, batch["label"])
         penalty = sum(hyper[name] * function(params) for name, function in (penalties or {}).items())
-        return loss(logits, batch["label"]) + penalty, (updated, {"top1": top1})
+        early = sum(weight * loss(features[name], batch["label"]) for name, weight in (auxiliary or {}).items())
+        return loss(logits, batch["label"]) + early + penalty, (updated, {"top1": top1})
 
     def metrics_fn(variables, batch):
         logits = model.apply(variables, preprocess(batch["image"]))
         labels, mask = batch["label"], batch["mask"]
         return {
             "loss": masked_sum(loss(logits, labels), mask),
-            "top1": masked_sum(top_k_correct(logits, labels), mask),
+            **{f"top{k}": masked_sum(top_k_correct(logits, labels, k), mask) for k in guesses},
             "confusion": confusion(logits, labels, mask, len(class_names)),
         }
 

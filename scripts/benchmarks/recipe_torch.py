@@ -1,4 +1,4 @@
-"""The recipe of experiments.cifar10.resnet in PyTorch: the same split, batches, augmentation and schedule.
+"""The recipe of `tasks.small_images` in PyTorch: the same split, batches, augmentation and schedule.
 
   scripts/run scripts.benchmarks.recipe_torch --dataset cifar10 --epochs 8 --out results/recipe_torch.json
 
@@ -14,11 +14,11 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from experiments.cifar10.resnet import Config
 from jaxvision import data
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment, fail
+from jaxvision.tasks.small_images import Recipe
 from jaxvision.training.state import digest
 
 try:
@@ -30,14 +30,14 @@ except ModuleNotFoundError:
 from scripts.benchmarks.networks_torch import NETWORKS
 from scripts.benchmarks.training_torch import THREADS, as_tensor, torch_step
 
-PADDING = Config.padding
+PADDING = Recipe.padding
 
 
 def main(
     out: Path,
     dataset: str = "cifar10",
     epochs: int = 8,
-    learning_rate: float = Config.learning_rate,
+    learning_rate: float = Recipe.learning_rate,
     seed: int = 0,
     data_dir: Path | None = None,
 ) -> None:
@@ -51,7 +51,7 @@ def main(
         seed: Of the parameters, the order and the augmentation.
         data_dir: Where prepared data sets are kept.
     """
-    recipe = Config(steps=0, epochs=epochs, learning_rate=learning_rate, seed=seed, dataset=dataset)
+    recipe = Recipe(steps=0, epochs=epochs, learning_rate=learning_rate, seed=seed, dataset=dataset)
     torch.manual_seed(seed)
     torch.set_num_threads(THREADS)
     rng = np.random.default_rng(seed)

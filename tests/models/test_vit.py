@@ -8,7 +8,7 @@ import pytest
 
 from jaxvision import models
 from jaxvision.errors import InputError
-from jaxvision.ops.position_encodings import resize_positions
+from jaxvision.ops.position_encodings import resize_positions, sine_cosine_2d
 from tests.ops.numerics import assert_close, compiled
 
 KEY = jax.random.key(0, impl="unsafe_rbg")
@@ -52,6 +52,15 @@ def test_tokens_are_patches_row_by_row_with_their_positions():
     embedding = params["patch_embedding"]
     expected = corner @ embedding["kernel"].reshape(-1, 16) + embedding["bias"][None] + positions[:, 6]
     assert_close(tokens[:, 6], expected)
+
+
+def test_fixed_positions_are_those_of_the_grid_at_hand():
+    model, variables = small(positions="sine_cosine", class_token=True, pool="mean")
+    assert "position_embedding" not in variables["params"]
+    embedding = variables["params"]["patch_embedding"]
+    silent = with_params(variables, patch_embedding=jax.tree.map(jnp.zeros_like, embedding))
+    tokens = taps(model, silent, images_of(12, 8))["tokens"]
+    assert_close(tokens[0], jnp.concatenate([jnp.zeros((1, 16)), sine_cosine_2d((3, 2), 16)]))
 
 
 @pytest.mark.parametrize("pool", ["token", "mean"])
@@ -203,6 +212,7 @@ def test_queries_keys_and_values_start_as_if_alone():
         ({}, (8, 13), "images of 8x13, expected multiples of the patch, 4 pixels"),
         ({}, (3, 8), "expected .* at least 4"),
         ({"pool": "max"}, (8, 12), "pool: 'max' is unknown, expected token or mean"),
+        ({"positions": "none"}, (8, 12), "positions: 'none' is unknown, expected learned or sine_cosine"),
         ({"class_token": False}, (8, 12), "pool: 'token' without a class token, expected 'mean'"),
         ({"heads": 3}, (8, 12), "3 heads do not divide a width of 16"),
     ],

@@ -159,6 +159,15 @@ def test_statistics_of_two_devices_are_those_of_the_whole_batch(mask):
     np.testing.assert_allclose(gradient.reshape(x.shape), jax.grad(weighed)(x), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("mean", [1e3, 1e4])
+def test_statistics_far_from_zero(mean):
+    """As exact as values around 1e4 can be: float32 keeps their deviations to 1e-3 / 2."""
+    x = np.float32(mean + np.random.default_rng(0).normal(size=(64, 3, 4)))
+    found = batch_statistics(jnp.asarray(x))
+    np.testing.assert_allclose(found[0], x.mean((0, 1), np.float64), rtol=1e-6)
+    np.testing.assert_allclose(found[1], x.var((0, 1), np.float64), rtol=1e-5)
+
+
 def test_variance_is_never_negative():
     x = np.float32(1000 + 1e-2 * np.random.default_rng(0).normal(size=(64, 5, 5, 3)))
     assert (batch_statistics(x)[1] >= 0).all()

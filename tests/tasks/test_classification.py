@@ -61,6 +61,31 @@ def test_predictions_by_hand():
     np.testing.assert_allclose(probabilities, 1 / (1 + 2 * np.exp([-10, -10, -2, -10, -4, -2])), rtol=1e-5)
 
 
+def test_auxiliary_losses_are_added_in_training():
+    """Szegedy et al. 2014, section 5. Every classifier answers with its biases, so all losses are known."""
+    weights = {"aux1_logits": 0.3, "aux2_logits": 0.5}
+    task = classification_task(
+        "googlenet_paper",
+        {"modules": ["4a", "4d"], "width": 1 / 32, "auxiliary": True},
+        preprocess=Preprocess((32, 32, 3), (0.0,) * 3, (1.0,) * 3),
+        class_names=NAMES,
+        tx=TX,
+        hyper={"learning_rate": 0.1},
+        auxiliary=weights,
+    )
+    params = jax.jit(task.init)(jax.random.key(0), {})["params"]
+    biases = {"head": [1.0, 0.0, 0.0], "aux1": [0.0, 2.0, 0.0], "aux2": [0.0, 0.0, 3.0]}
+    for name, bias in biases.items():
+        classifier = params[name] if name == "head" else params[name]["head"]
+        classifier.update(kernel=jnp.zeros_like(classifier["kernel"]), bias=jnp.array(bias))
+    batch = {"image": np.zeros((2, 32, 32, 3), np.uint8), "label": np.array([0, 1])}
+    losses, (model_state, _) = jax.jit(task.loss_fn)(params, {}, batch, jax.random.key(1), task.hyper)
+    cross_entropies = {name: np.log(np.exp(bias).sum()) - np.array(bias)[:2] for name, bias in biases.items()}
+    expected = cross_entropies["head"] + 0.3 * cross_entropies["aux1"] + 0.5 * cross_entropies["aux2"]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert model_state == {}
+
+
 def test_figures_of_the_test_split():
     figures = classification_figures(make_task(), make_outcome(IMAGES, LABELS))
     assert figures.keys() == {"confusion", "mistakes"}

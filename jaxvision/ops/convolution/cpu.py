@@ -76,6 +76,8 @@ def _images(geometry, *, kernel, output):
     kernel only. So each of the s remainders r ("phase") is a convolution with a part of the kernel, and the phases
     become features of one convolution, to be interleaved at the end (Shi et al. 2016, section 3.1).
     """
+    if geometry.window == (1, 1):
+        return _spread(geometry, output @ kernel[0, 0].T)
     if any(s > 1 and d > 1 for s, d in zip(geometry.stride, geometry.dilation)):
         return library_form("images", geometry, kernel=kernel, output=output)
     axes = zip(
@@ -101,6 +103,13 @@ def _images(geometry, *, kernel, output):
     images = images.reshape(-1, rows * down, columns * right, channels)
     top, left = first
     return images[:, top : top + geometry.size[0], left : left + geometry.size[1]]
+
+
+def _spread(geometry, pixels):
+    """Images of zeros but where a window of one pixel comes to lie; what lies on the padding is left out."""
+    axes = zip(geometry.size, geometry.out_size, geometry.stride, geometry.padding)
+    edges = [(-p, n + p - ((out - 1) * s + 1), s - 1) for n, out, s, p in axes]
+    return jax.lax.pad(pixels, jnp.zeros((), pixels.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
 
 
 def _phases(size, out_size, window, stride, padding, dilation):
