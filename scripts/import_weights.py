@@ -40,7 +40,7 @@ def import_weights(
     print(f"{file}: {layout.name}, {len(arrays)} arrays with {parameters:,} parameters, {head}")
     if model:
         _, _, preprocess = models.load(model, file)
-        print(f"fits {model}, which expects {preprocess}")
+        print(f"fits {model}, with images as for the published weights of this layout: {preprocess}")
     if out:
         weights.write(arrays, out)
         print(f"wrote {out}")

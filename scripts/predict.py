@@ -23,6 +23,7 @@ from jaxvision.data.records import decode
 from jaxvision.errors import InputError
 from jaxvision.launch import fail
 from jaxvision.models.resnet_cifar import ResNetCifar
+from jaxvision.ops.resampling import Interpolation
 from jaxvision.training.workdir import write_json
 
 BATCH = 32
@@ -43,6 +44,11 @@ def predict(
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")],
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
     weights: PathFlag = None,
+    resize_px: int | None = None,
+    crop_px: int | None = None,
+    interpolation: Interpolation | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
     workdir: PathFlag = None,
     class_names: PathFlag = None,
     top: int = 5,
@@ -55,6 +61,11 @@ def predict(
         images: Files of any size.
         model: Name of a model of the house, such as resnet50.
         weights: Its weight file; without it the published one is fetched.
+        resize_px: What the weights expect of the shorter side, if not what is said to be assumed.
+        crop_px: The same of the square cut from the centre.
+        interpolation: The same of the kernel that scales.
+        mean: The same of the mean of each channel, on the scale from 0 to 1.
+        std: The same of its standard deviation.
         workdir: Work directory of a run, instead of --model.
         class_names: A text file with the name of a class on each line, in the order of the model's outputs.
         top: How many classes to give for each image.
@@ -67,6 +78,9 @@ def predict(
         raise InputError("expected either --model (with --weights, or the published ones) or --workdir")
     if weights and not model:
         raise InputError("--weights: expected the --model they are for")
+    given = {"resize_px": resize_px, "crop_px": crop_px, "interpolation": interpolation, "mean": mean, "std": std}
+    if workdir and (flags := [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]):
+        raise InputError(f"{', '.join(flags)}: expected the --model they are for; a run knows its own")
     if top < 1:
         raise InputError(f"--top {top}: expected at least 1")
     if figure and len(images) > MOST_DRAWN:
@@ -74,7 +88,7 @@ def predict(
     for path in images:
         if isinstance(found := inspect(path), str):
             raise InputError(f"{path}: {found}")
-    classifier = from_run(workdir) if workdir else from_weights(model, weights)
+    classifier = from_run(workdir) if workdir else from_weights(model, weights, given)
     if class_names:
         classifier = classifier._replace(class_names=read_names(class_names))
     probabilities = class_probabilities(classifier, images)
@@ -116,9 +130,10 @@ def from_run(workdir: Path) -> Classifier:
     )
 
 
-def from_weights(name: str, path: Path | None) -> Classifier:
-    """A model of the house with weights of others."""
-    model, variables, preprocess = models.load(name, path)
+def from_weights(name: str, path: Path | None, given: dict) -> Classifier:
+    """A model of the house with weights of others; says which preprocessing that is, where not `given`."""
+    model, variables, preprocess = models.load(name, path, preprocess=given)
+    print(f"preprocessing: {preprocess}")
     channels = preprocess.image_shape[2]
     return Classifier(
         lambda path: preprocess.crop_image(read_whole(path, channels)),

@@ -42,6 +42,11 @@ class ImagePreprocess:
         for field in ("mean", "std"):
             object.__setattr__(self, field, getattr(self.of_crops, field))  # as numbers that compare and hash
 
+    def __str__(self):
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        kernel = self.interpolation + " without antialiasing" * (not self.antialias)
+        return f"resize {self.resize_px} px {kernel}, crop {self.crop_px} px, mean {mean}, std {std}"
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of a crop."""

@@ -10,7 +10,7 @@ from jaxvision.data.dataset import Dataset
 from jaxvision.data.fake import fake as fake_splits
 from jaxvision.data.memory import InMemory
 from jaxvision.data.preparation import is_prepared, prepare, prepared_directory
-from jaxvision.data.records import Records, labels_of
+from jaxvision.data.records import Crop, Records, labels_of
 from jaxvision.data.splits import DatasetInfo, Splits
 from jaxvision.data.stratify import stratified_cut
 from jaxvision.data.stream import Streaming
@@ -25,6 +25,7 @@ def load(
     data_dir: Path | None = None,
     *,
     image_size: tuple[int, int] | None = None,
+    crop: Crop | None = None,
     fake: bool = False,
     streaming: bool | None = None,
     validation_fraction: float = 0.1,
@@ -32,8 +33,11 @@ def load(
     """The splits of a prepared data set; `digits` prepares itself.
 
     `image_size` (H, W): images of another size are scaled until they just cover it and cut to their centre.
-    `fake`: small made-up data of the same shape and classes, for which nothing need be prepared.
-    `streaming`: decode from disk while training; None does so when the training images exceed 2 GiB.
+    `crop`: makes images of `image_size`, uint8, of whole ones, uint8 [H, W, C], in place of that scaling; such as
+    `ImagePreprocess.crop_image`, for the pixels that published weights expect.
+    `fake`: small made-up data of the same shape and classes, for which nothing need be prepared; not cropped.
+    `streaming`: decode from disk while training; None does so when the training images exceed 2 GiB, and with a
+    `crop`, of which nothing is cached.
     `validation_fraction`: the part of train, stratified and the same in every run, that becomes the
     validation split where none was prepared.
 
@@ -42,16 +46,20 @@ def load(
     """
     if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
         raise InputError(f"image_size is {image_size}; expected height and width of at least 1")
+    if crop is not None and image_size is None:
+        raise InputError("crop: expected the image_size that it gives, too")
     if fake:
         return fake_splits(name, image_size=image_size)
     directory = _prepared(name, data_dir)
     summary = read_summary(directory)
     shape = _delivered_shape(name, summary, image_size)
     if streaming is None:
-        streaming = summary.sizes["train"] * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES
+        streaming = (
+            crop is not None or summary.sizes["train"] * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES
+        )
 
     def dataset(split: str) -> Dataset:
-        records, labels = Records(directory, split, shape), labels_of(directory, split)
+        records, labels = Records(directory, split, shape, crop), labels_of(directory, split)
         return Streaming(records, labels) if streaming else InMemory(records.all_images(), labels)
 
     train = dataset("train")

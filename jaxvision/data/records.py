@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,12 +13,17 @@ from jaxvision.files import write_whole
 
 DECODED_AT_A_TIME = 256
 
+Crop = Callable[[np.ndarray], np.ndarray]
+
 
 class Records:
-    """The records of `split` in a prepared `directory`; images are delivered in `image_shape` (H, W, C)."""
+    """The records of `split` in a prepared `directory`; images are delivered in `image_shape` (H, W, C).
 
-    def __init__(self, directory: Path, split: str, image_shape: tuple[int, int, int]):
-        self.directory, self.split, self.image_shape = directory, split, image_shape
+    `crop` as for `decode`.
+    """
+
+    def __init__(self, directory: Path, split: str, image_shape: tuple[int, int, int], crop: Crop | None = None):
+        self.directory, self.split, self.image_shape, self.crop = directory, split, image_shape, crop
 
     @cached_property
     def _source(self):
@@ -30,17 +36,20 @@ class Records:
         """Decoded images uint8 [len(indices), H, W, C]."""
         images = np.empty((len(indices), *self.image_shape), np.uint8)
         for row, record in enumerate(self._source.__getitems__([int(i) for i in indices])):
-            images[row] = decode(record["image"], self.image_shape)
+            images[row] = decode(record["image"], self.image_shape, self.crop)
         return images
 
     def all_images(self) -> np.ndarray:
         """All images uint8 [N,H,W,C], memory-mapped from a cache beside the records.
 
-        Made on first use; where the directory cannot be written, the decoded images just stay in memory.
+        Made on first use; where the directory cannot be written, the decoded images just stay in memory. So do
+        those of a `crop`, which has no name to find them by.
         """
         height, width, _ = self.image_shape
         cache = self.directory / f"decoded_{self.split}_{height}x{width}.npy"
         shape = (len(labels_of(self.directory, self.split)), *self.image_shape)
+        if self.crop is not None:
+            return self._decode_all(shape)
         try:
             return _cached(cache, shape)
         except (OSError, EOFError, ValueError):  # absent, or not what it should be
@@ -75,17 +84,19 @@ def labels_of(directory: Path, split: str) -> np.ndarray:
     return np.load(directory / f"labels_{split}.npy", allow_pickle=False)
 
 
-def decode(encoded: bytes, image_shape: tuple[int, int, int]) -> np.ndarray:
+def decode(encoded: bytes, image_shape: tuple[int, int, int], crop: Crop | None = None) -> np.ndarray:
     """An encoded image as uint8 [H,W,C] of this shape.
 
     One of another size is scaled until it just covers the target and its centre cut out, in a single
-    antialiased bilinear resampling.
+    antialiased bilinear resampling; or `crop` makes it of the whole image, uint8 [h,w,C].
     """
     from PIL import Image
 
     height, width, channels = image_shape
     with Image.open(io.BytesIO(encoded)) as image:
         image = image.convert("L" if channels == 1 else "RGB")
+    if crop is not None:
+        return crop(np.asarray(image).reshape(image.height, image.width, channels))
     if image.size != (width, height):
         image = image.resize(
             (width, height), Image.Resampling.BILINEAR, box=_covering_box(image.size, (width, height))

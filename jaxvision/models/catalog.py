@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from numbers import Real
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -80,6 +81,10 @@ NAMED_VALUES = {  # fields whose value a name may stand for
     "norm": NORMS,
 }
 
+MAY_BE_0 = ("blocks", "depth", "depths", "num_classes", "padding", "wide_stages")
+POSITIVE = ("features", "grid", "groups", "heads", "hidden", "patch", "pooled_px", "width")
+POSITIVE += ("large_window", "last_pool_window")
+
 
 def names() -> list[str]:
     """The models that `create` knows."""
@@ -90,13 +95,25 @@ def create(name: str, **fields) -> nn.Module:
     """The named model with these fields, which may come from JSON.
 
     Lists become tuples; `act`, `norm`, `kernel_init` and `dtype` may be names, as in act="tanh", norm="batch",
-    kernel_init="he", dtype="bfloat16". Raises InputError for an unknown model, field or name.
+    kernel_init="he", dtype="bfloat16". Raises InputError for an unknown model, field or name, and for a size or
+    number of something that is below 0, or 0 where there has to be one.
     """
     constructor = _lookup("model", name, CONSTRUCTORS)
     known = inspect.signature(constructor).parameters.keys() - {"parent", "name"}
     for field in fields:
         _lookup(f"{name} field", field, dict.fromkeys(known))
-    return constructor(**{field: _from_json(field, value) for field, value in fields.items()})
+    fields = {field: _from_json(field, value) for field, value in fields.items()}
+    for field, value in fields.items():
+        _check_size(name, field, value)
+    return constructor(**fields)
+
+
+def _check_size(name, field, value):
+    sizes = value if isinstance(value, tuple) else (value,)
+    if field in MAY_BE_0 and not all(isinstance(size, Real) and size >= 0 for size in sizes):
+        raise InputError(f"{name} field: {field} {value!r}, expected at least 0")
+    if field in POSITIVE and not all(isinstance(size, Real) and size > 0 for size in sizes):
+        raise InputError(f"{name} field: {field} {value!r}, expected more than 0")
 
 
 def _from_json(field, value):

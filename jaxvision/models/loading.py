@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import flax.linen as nn
@@ -24,28 +25,37 @@ def load(
     *,
     num_classes: int | None = None,
     new_head: bool = False,
+    preprocess: Mapping[str, object] | None = None,
     seed: int = 0,
 ) -> tuple[nn.Module, dict, ImagePreprocess]:
     """A model of the catalogue with the weights of a file.
 
     The file says which library wrote it, for how many channels, for images of which size where that matters
-    (vision transformers), and whether it has auxiliary classifiers (GoogLeNet).
+    (vision transformers), whether it has auxiliary classifiers (GoogLeNet) and which shortcuts (ResNets for CIFAR).
+    Of what has no parameters it says nothing: a plain network's file fits the residual one with shortcuts "A", and
+    vgg11_lrn's fits vgg11. Nor does it say what its images went through, see `preprocess`.
 
     Args:
       name: as in `models.names()`.
       path: a .safetensors file, or with torch a .pth, .pt or .th file; None fetches the published one.
       num_classes: None takes the file's; 0 makes a model that returns embeddings [B, D].
       new_head: take all of the file but the classifier, which starts anew for `num_classes` classes.
+      preprocess: fields of `ImagePreprocess` in which the file's preprocessing differs from what is returned
+        without, such as {"resize_px": 235, "interpolation": "bicubic"} for timm's resnet50.a1_in1k; a value of
+        None changes nothing.
       seed: of the new classifier.
 
     Returns:
       (model, variables, preprocess): `model.apply(variables, preprocess(images))` are the logits of images
-      [B, H, W, C], uint8 or float in [0, 1]. The preprocessing is that of the published weights of this layout;
-      where the images are not RGB, each channel has the average of its means and deviations.
+      [B, H, W, C], uint8 or float in [0, 1]. The preprocessing is that of the published weights of this layout,
+      for ResNets torchvision's also where timm wrote the file, as the keys are the same. Vision transformers for
+      images of another size see all of what was resized, larger ones bicubic. Where the images are not RGB, each
+      channel has the average of the means and deviations.
 
     Raises:
       InputError: the model is unknown or has no weight files, the file is damaged or not of this model, or its
-        number of classes differs; with everything that is wrong with the file.
+        number of classes differs; with everything that is wrong with the file. Or the preprocessing is
+        impossible, or not for this file.
     """
     if new_head and num_classes == 0:
         raise InputError("new_head: a model without classes (num_classes=0) has no head")
@@ -58,9 +68,21 @@ def load(
         layout = weights.recognise(arrays)
         if layout.name not in sources:
             raise InputError(f"has the layout {layout.name}, expected {' or '.join(sources)} for {name}")
-        return _load(name, arrays, layout, sources[layout.name], num_classes, new_head, seed)
+        model, variables, assumed = _load(name, arrays, layout, sources[layout.name], num_classes, new_head, seed)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    return model, variables, _changed(assumed, preprocess or {})
+
+
+def _changed(assumed, changes):
+    changes = {field: value for field, value in changes.items() if value is not None}
+    known = [field.name for field in dataclasses.fields(assumed)]
+    if unknown := changes.keys() - known:
+        raise InputError(f"preprocess: {', '.join(sorted(unknown))} unknown, expected some of {', '.join(known)}")
+    preprocess = dataclasses.replace(assumed, **changes)
+    if (found := len(preprocess.mean)) != (channels := len(assumed.mean)):
+        raise InputError(f"mean, std: of {found} channels, the file is for images of {channels}")
+    return preprocess
 
 
 def _load(name, arrays, layout, source, num_classes, new_head, seed):
@@ -71,7 +93,9 @@ def _load(name, arrays, layout, source, num_classes, new_head, seed):
     model = create(name, **fields, **({} if classes is None else {"num_classes": classes}))
     preprocess = source.preprocess
     if "grid" in fields and (size_px := model.patch * model.grid) != preprocess.crop_px:
-        preprocess = dataclasses.replace(preprocess, resize_px=size_px, crop_px=size_px)  # as all at 384 pixels
+        # as torchvision's and timm's files for 384 pixels and more; smaller ones nobody has published
+        kernel = "bicubic" if size_px > preprocess.crop_px else preprocess.interpolation
+        preprocess = dataclasses.replace(preprocess, resize_px=size_px, crop_px=size_px, interpolation=kernel)
     template = _template(model, preprocess)
     if (channels := _channels(arrays, layout, template)) != 3:
         grey = {field: (sum(getattr(preprocess, field)) / 3,) * channels for field in ("mean", "std")}

@@ -81,7 +81,7 @@ def published_file(name: str) -> Path:
     """The weights that were published for this model, from the cache or fetched into it.
 
     What was fetched before a connection broke off is kept and not fetched again. Raises InputError if none are
-    known, if they can't be fetched or kept, or if their SHA-256 is not the published one.
+    known, if they can't be fetched or kept, or if their size or SHA-256 is not the published one.
     """
     if name not in PUBLISHED:
         raise InputError(f"{name}: no published weights are known; give the path of a file")
@@ -89,6 +89,7 @@ def published_file(name: str) -> Path:
     path = cache_directory() / source.file_name
     try:
         if path.exists():
+            _require_size(source, path)
             _require_digest(source, path, digest_of(path, "sha256"), "delete it and it is fetched anew")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +119,15 @@ def _fetch(source, path):
     except FileNotFoundError:
         if not path.exists():  # else another process, which wrote the same, was faster
             raise
+
+
+def _require_size(source, path):
+    """Much sooner known than the digest; published to 0.001 MiB."""
+    size_mib = path.stat().st_size / 2**20
+    if source.size_mib is not None and abs(size_mib - source.size_mib) > 0.001:
+        raise InputError(
+            f"{path}: {size_mib:.3f} MiB, expected {source.size_mib}; delete it and it is fetched anew"
+        )
 
 
 def _require_digest(source, where, sha256, consequence):

@@ -33,7 +33,8 @@ class Source(NamedTuple):
     Attributes:
       layout: of the keys.
       preprocess: what the models of the published files expect.
-      fields: what the arrays tell about the model besides its classes and channels.
+      fields: what the arrays tell about the model besides its classes and channels; nothing of layers without
+        parameters.
     """
 
     layout: Layout
@@ -43,6 +44,10 @@ class Source(NamedTuple):
 
 def _auxiliaries(arrays):
     return {"auxiliary": any(key.startswith("aux1.") for key in arrays)}
+
+
+def _projections(arrays):
+    return {"shortcut": "B"} if any(".shortcut." in key for key in arrays) else {}
 
 
 def _tokens(arrays, token_key, positions_key):
@@ -77,7 +82,9 @@ FAMILIES = {
     ],
     MobileNetV2: [Source(mobilenet.TORCHVISION)],
     ResNet: [Source(resnet.TORCHVISION)],
-    ResNetCifar: [Source(resnet_cifar.IDELBAYEV, dataclasses.replace(IMAGENET, resize_px=32, crop_px=32))],
+    ResNetCifar: [
+        Source(resnet_cifar.IDELBAYEV, dataclasses.replace(IMAGENET, resize_px=32, crop_px=32), _projections)
+    ],
     VGG: [Source(vgg.TORCHVISION)],
     ViT: [
         Source(vit.TORCHVISION, fields=_torchvision_tokens),
@@ -86,8 +93,11 @@ FAMILIES = {
     ],
 }
 EXCEPTIONS = {
-    ("vit_l_16", layout.name): dataclasses.replace(IMAGENET, resize_px=242)
-    for layout in (vit.TORCHVISION, vit.TORCHVISION_PUBLISHED)
+    ("vit_l_16", vit.TORCHVISION.name): {"preprocess": dataclasses.replace(IMAGENET, resize_px=242)},
+    ("vit_l_16", vit.TORCHVISION_PUBLISHED.name): {"preprocess": dataclasses.replace(IMAGENET, resize_px=242)},
+    # A plain network stays one: it has no place for projections.
+    ("plain20", resnet_cifar.IDELBAYEV.name): {"fields": lambda arrays: {}},
+    ("plain56", resnet_cifar.IDELBAYEV.name): {"fields": lambda arrays: {}},
 }
 
 
@@ -97,8 +107,5 @@ def sources_of(name: str) -> dict[str, Source]:
     if not sources:
         raise InputError(f"{name}: no layout of weight files is known for it")
     return {
-        source.layout.name: source._replace(
-            preprocess=EXCEPTIONS.get((name, source.layout.name), source.preprocess)
-        )
-        for source in sources
+        source.layout.name: source._replace(**EXCEPTIONS.get((name, source.layout.name), {})) for source in sources
     }

@@ -88,6 +88,12 @@ def test_it_survives_json():
     assert again.image_shape == (224, 224, 3)
 
 
+def test_it_says_what_it_is():
+    assert str(SMALL) == "resize 16 px bilinear, crop 14 px, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
+    sharp = dataclasses.replace(SMALL, interpolation="bicubic", antialias=False)
+    assert "resize 16 px bicubic without antialiasing, " in str(sharp)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

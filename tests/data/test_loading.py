@@ -61,6 +61,19 @@ def test_image_size_resizes_and_is_cached_apart(prepared):
     assert len(list(directory.glob("decoded_train_*.npy"))) == 2
 
 
+@pytest.mark.parametrize("streaming", [None, False])
+def test_a_crop_of_ones_own_is_cached_nowhere(prepared, streaming):
+    data_dir, directory, (images, _) = prepared[0], prepared[1], prepared[2]["test"]
+    splits = load("mnist", data_dir, image_size=(9, 4), crop=lambda image: image[3:12, :4], streaming=streaming)
+    assert splits.info.image_shape == (9, 4, 1)
+    assert (splits.train.resident() is None) == (streaming is None)
+    test = splits.open_test(data_dir / "record.json", "0")
+    np.testing.assert_array_equal(test.gather(np.arange(13))["image"], images[:, 3:12, :4])
+    assert not list(directory.glob("decoded*"))
+    with pytest.raises(InputError, match="crop: expected the image_size"):
+        load("mnist", data_dir, crop=lambda image: image)
+
+
 @pytest.mark.parametrize("image_size", [(0, 5), (32,)])
 def test_impossible_image_sizes(prepared, image_size):
     with pytest.raises(InputError, match="image_size is"):

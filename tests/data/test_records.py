@@ -19,6 +19,13 @@ def test_the_centre_is_cut_where_no_scaling_is_needed(encoded):
     np.testing.assert_array_equal(decode(encoded(image), (8, 2, 3)), image[:, 1:3])
 
 
+def test_a_crop_is_given_the_whole_image(encoded):
+    colour, grey = RNG.integers(0, 256, (9, 7, 3), np.uint8), RNG.integers(0, 256, (9, 7), np.uint8)
+    np.testing.assert_array_equal(decode(encoded(colour), (4, 5, 3), lambda image: image[5:, 2:]), colour[5:, 2:])
+    found = decode(encoded(grey), (4, 5, 1), lambda image: image[5:, 2:])
+    np.testing.assert_array_equal(found, grey[5:, 2:, None])
+
+
 def test_scaling_averages_so_that_nothing_aliases(encoded):
     stripes = np.zeros((40, 40), np.uint8)
     stripes[:, ::2] = 200

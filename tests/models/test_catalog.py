@@ -30,3 +30,26 @@ def test_fields_may_come_from_json():
 def test_unknown_names(name, fields, message):
     with pytest.raises(InputError, match=message):
         models.create(name, **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("resnet20", {"num_classes": -1}, "resnet20 field: num_classes -1, expected at least 0"),
+        ("resnet20", {"num_classes": "ten"}, "num_classes 'ten', expected at least 0"),
+        ("resnet18", {"blocks": [2, -1]}, r"blocks \(2, -1\), expected at least 0"),
+        ("vit_ti_16", {"grid": 0}, "vit_ti_16 field: grid 0, expected more than 0"),
+        ("vit_ti_16", {"grid": [14, 0]}, r"grid \(14, 0\), expected more than 0"),
+        ("mobilenet_v2", {"width": -0.5}, "mobilenet_v2 field: width -0.5, expected more than 0"),
+        ("mobilenet_v1", {"width": float("nan")}, "width nan, expected more than 0"),
+        ("mlp", {"features": [5, 0]}, r"features \(5, 0\), expected more than 0"),
+    ],
+)
+def test_impossible_sizes(name, fields, message):
+    with pytest.raises(InputError, match=message):
+        models.create(name, **fields)
+
+
+def test_no_hidden_layer_and_no_classes_are_possible():
+    model = models.create("mlp", features=[], num_classes=0)
+    assert (model.features, model.num_classes) == ((), 0)

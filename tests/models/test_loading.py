@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvision import models, weights
+from jaxvision.augment import ImagePreprocess
 from jaxvision.errors import InputError
 from jaxvision.models.catalog import CONSTRUCTORS
 from jaxvision.models.published import PUBLISHED
@@ -79,6 +80,7 @@ def complaint(*arguments, **options):
     [
         ("resnet20", CIFAR, {"num_classes": 7}),
         ("resnet20", (32, 32, 1), {}),
+        ("resnet20", CIFAR, {"shortcut": "B"}),
         ("resnet18", (224, 224, 4), {"num_classes": 3}),
         ("vit_ti_16", (384, 384, 1), {"num_classes": 5, "grid": 24}),
         ("vit_ti_32", (64, 64, 3), {"grid": 2, "class_token": False, "pool": "mean"}),
@@ -174,6 +176,47 @@ def test_everything_wrong_with_a_file_is_told_at_once(file_of):
     )
 
 
+def test_a_plain_network_has_no_place_for_projections(file_of):
+    path, _ = file_of("resnet20", CIFAR, shortcut="B")
+    assert "extra: layer2.0.shortcut.0.weight" in complaint("plain20", path)
+
+
+@pytest.mark.parametrize(("size_px", "interpolation"), [(64, "bilinear"), (224, "bilinear"), (384, "bicubic")])
+def test_vision_transformers_of_larger_images_are_bicubic(file_of, size_px, interpolation):
+    path, _ = file_of("vit_ti_32", (size_px, size_px, 3), grid=size_px // 32)
+    preprocess = models.load("vit_ti_32", path)[2]
+    resize_px = 256 if size_px == 224 else size_px
+    assert (preprocess.resize_px, preprocess.crop_px) == (resize_px, size_px)
+    assert (preprocess.interpolation, preprocess.antialias) == (interpolation, True)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_a_preprocessing_that_no_file_tells(file_of, channels):
+    path, _ = file_of("resnet20", (32, 32, channels))
+    assumed = models.load("resnet20", path, preprocess={"crop_px": None})[2]
+    assert assumed == models.load("resnet20", path)[2]
+    changes = {"resize_px": 34, "interpolation": "bicubic", "std": [0.5] * channels}
+    model, variables, preprocess = models.load("resnet20", path, preprocess=changes)
+    assert preprocess == ImagePreprocess(34, 32, assumed.mean, (0.5,) * channels, "bicubic")
+    preprocess = models.load("resnet20", path, preprocess={"resize_px": 48, "crop_px": 40})[2]
+    logits = jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((2, *preprocess.image_shape), jnp.float32))
+    assert preprocess.crop_px == 40 and logits.shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_pct": 0.95}, "preprocess: crop_pct unknown, expected some of resize_px, crop_px, mean, std, int"),
+        ({"crop_px": 40}, "crop_px: 40, expected 1 to resize_px, 32"),
+        ({"interpolation": "lanczos"}, "interpolation: 'lanczos' is unknown"),
+        ({"mean": [0.5], "std": [0.5]}, "mean, std: of 1 channels, the file is for images of 3"),
+    ],
+)
+def test_an_impossible_preprocessing(file_of, changes, message):
+    path, _ = file_of("resnet20", CIFAR)
+    assert complaint("resnet20", path, preprocess=changes).startswith(message)
+
+
 def test_a_class_token_is_missing_and_not_left_out(file_of):
     path, _ = file_of("vit_ti_32", IMAGENET, {"class_token": None})
     assert complaint("vit_ti_32", path).endswith(": missing: class_token")
@@ -240,6 +283,18 @@ def test_preprocessing_is_torchvisions(name):
         assert ours.antialias == theirs.antialias
         if name != "googlenet":
             assert list(ours.mean) == theirs.mean and list(ours.std) == theirs.std
+
+
+@pytest.mark.parity
+def test_preprocessing_of_larger_images_is_torchvisions(file_of):
+    from scripts.benchmarks.torch_oracle import torchvision_and_operators
+
+    theirs = torchvision_and_operators()[0].models.ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1.transforms()
+    path, _ = file_of("vit_ti_16", (384, 384, 3), grid=24)
+    ours = models.load("vit_ti_16", path)[2]
+    assert ([ours.resize_px], [ours.crop_px]) == (theirs.resize_size, theirs.crop_size) == ([384], [384])
+    assert (ours.interpolation, ours.antialias) == (theirs.interpolation.value, theirs.antialias)
+    assert (list(ours.mean), list(ours.std)) == (theirs.mean, theirs.std)
 
 
 @pytest.mark.parity

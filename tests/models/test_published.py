@@ -74,8 +74,16 @@ def test_another_file_of_that_name_is_refused(tmp_path, requests, monkeypatch):
 
 def test_one_that_changed_in_the_cache_is_refused(tmp_path, requests):
     path = published_file("net")
-    path.write_bytes(b"other")
-    with pytest.raises(InputError, match=rf"^{path}: its SHA-256 is d9298a\w+, expected {SHA256[:8]}.*delete it"):
+    path.write_bytes(CONTENT[::-1])
+    with pytest.raises(InputError, match=rf"^{path}: its SHA-256 is \w+, expected {SHA256[:8]}.*delete it"):
+        published_file("net")
+
+
+def test_one_of_another_size_is_not_even_hashed(tmp_path, requests, monkeypatch):
+    path = published_file("net")
+    monkeypatch.setattr("jaxvision.models.published.digest_of", None)
+    path.write_bytes(CONTENT[:5120])
+    with pytest.raises(InputError, match=rf"^{path}: 0\.005 MiB, expected 0\.01; delete it"):
         published_file("net")
 
 

@@ -2,10 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import weights
+from jaxvision import models, weights
+from jaxvision.models.sources import sources_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +40,19 @@ def test_what_is_in_a_file_and_the_same_in_another(checkpoint, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
     written = weights.read(tmp_path / "b.safetensors")
     assert written["conv1.weight"].dtype == np.float32 and len(written) == 5
+
+
+def test_the_preprocessing_that_is_assumed_is_said(tmp_path):
+    model, layout = models.create("resnet20", shortcut="B"), sources_of("resnet20")["cifar resnet"].layout
+    template = jax.eval_shape(lambda: models.initialise(model, jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+    variables = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), template)
+    weights.save(variables, layout, tmp_path / "b.safetensors")
+    done = run(tmp_path / "b.safetensors", "--model", "resnet20")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == (
+        "fits resnet20, with images as for the published weights of this layout: "
+        "resize 32 px bilinear, crop 32 px, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
+    )
 
 
 def test_what_does_not_fit_is_not_written(checkpoint, tmp_path):

@@ -107,19 +107,26 @@ def test_a_run_on_crops_sees_the_middle_of_what_was_stored(monkeypatch, trained)
 
 @pytest.fixture
 def weights(monkeypatch):
-    """`models.load` gives this small model of 1,000 classes."""
-    preprocess = ImagePreprocess(16, 12, (0.5,) * 3, (0.25,) * 3)
+    """`models.load` gives this small model of 1,000 classes; and the preprocessing it was last asked for."""
+    assumed = ImagePreprocess(16, 12, (0.5,) * 3, (0.25,) * 3)
     model = models.create("multiperceptron", num_classes=1000)
     variables = models.initialise(model, jax.random.key(0), jnp.zeros((1, 12, 12, 3)))
-    monkeypatch.setattr(models, "load", lambda name, path: (model, variables, preprocess), raising=False)
-    return model, variables, preprocess
+    asked = {}
+
+    def load(name, path, preprocess):
+        asked.update(preprocess)
+        return model, variables, assumed
+
+    monkeypatch.setattr(models, "load", load)
+    return model, variables, assumed, asked
 
 
 def test_weights_tell_the_classes_of_imagenet(weights, run, trained, tmp_path):
-    model, variables, preprocess = weights
+    model, variables, preprocess, asked = weights
     images = sorted((trained[1] / "test").glob("*/*.png"))[: predict.BATCH + 3]
     code, output, errors = run(*images, "--model", "multiperceptron", "--json", tmp_path / "out.json")
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, "") and not any(asked.values())
+    assert output.startswith(f"preprocessing: {preprocess}\n")
     crops = [preprocess.crop_image(np.asarray(Image.open(path).convert("RGB"))) for path in images]
     probabilities = jax.nn.softmax(model.apply(variables, preprocess.of_crops(np.stack(crops))))
     names = [synset.name for synset in imagenet_classes()]
@@ -129,6 +136,15 @@ def test_weights_tell_the_classes_of_imagenet(weights, run, trained, tmp_path):
         assert best["probability"] == pytest.approx(row.max(), rel=1e-4)
         assert best["probability"] == pytest.approx(row[best["index"]], rel=1e-4)
         assert best["class"] == names[best["index"]] in output
+
+
+def test_a_preprocessing_is_given_by_flags(weights, run, trained):
+    image = next((trained[1] / "test").glob("*/*.png"))
+    flags = "--resize-px 14 --crop-px 12 --interpolation bicubic --mean 0.1 0.2 0.3"
+    code, _, errors = run(image, "--model", "multiperceptron", *flags.split())
+    assert (code, errors) == (0, "")
+    given = {"resize_px": 14, "crop_px": 12, "interpolation": "bicubic", "mean": (0.1, 0.2, 0.3), "std": None}
+    assert weights[3] == given
 
 
 def test_classes_without_names_have_numbers_or_those_of_a_file(weights, run, trained, tmp_path, monkeypatch):
@@ -157,6 +173,7 @@ def test_usual_classes(name, classes, first):
         (["{image}"], "expected either --model"),
         (["{image}", "--model", "lenet", "--workdir", "{run}"], "expected either --model"),
         (["{image}", "--workdir", "{run}", "--weights", "w.pth"], "--weights: expected the --model"),
+        (["{image}", "--workdir", "{run}", "--resize-px", "9"], "--resize-px: expected the --model"),
         (["{image}", "--workdir", "{run}", "--top", "0"], "--top 0: expected at least 1"),
         (
             ["{image}"] * 41 + ["--workdir", "{run}", "--figure", "f.png"],
