@@ -22,7 +22,7 @@ from jaxvision import compilation_cache, heap
 from jaxvision.errors import InputError
 from jaxvision.ops.convolution import onednn
 from jaxvision.parallel import make_layout, multihost
-from jaxvision.training.config import resolve_length, shrink
+from jaxvision.training.config import resolve, shrink
 from jaxvision.training.loop import TERMINATED
 from jaxvision.training.run import Env, print_result
 from jaxvision.training.workdir import WorkDir
@@ -59,7 +59,7 @@ def launch(run, config_class) -> None:
     # Inside the loop a SIGTERM saves first; where several processes run JAX takes it over.
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        config = resolve_length(config)
+        config = resolve(config)
         heap.keep_freed_pages()
         compilation_cache.enable()
         multihost.initialise()

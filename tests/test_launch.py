@@ -118,6 +118,14 @@ def test_what_the_model_refuses_leaves_nothing(command, tmp_path, flags, named):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("experiment", ["foundations.gradient_check", "digits.neocognitron"])
+@pytest.mark.parametrize("flag", ["--learning-rate", "--steps", "--epochs", "--batch-size", "--vary"])
+def test_what_trains_nothing_by_steps_has_no_flags_for_it(command, tmp_path, experiment, flag):
+    code, _, errors = command(flag, "1", "--workdir", tmp_path / "run", experiment=experiment)
+    assert_one_message(code, errors, f"Unrecognized options: {flag}")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("experiment", "flags", "named"),
     [
@@ -125,6 +133,8 @@ def test_what_the_model_refuses_leaves_nothing(command, tmp_path, flags, named):
         ("folder.classify", ["--dataset", "../up"], ["'../up'"]),
         ("folder.classify", ["--model", "lenet6"], ["'lenet6'", "'lenet'"]),
         ("mnist.multiperceptron", ["--smoke", "--act", "thanh"], ["'thanh'", "'tanh'"]),
+        ("foundations.gradient_check", ["--population", "0"], ["--population 0"]),
+        ("foundations.gradient_check", ["--seed", "-1"], ["--seed -1"]),
     ],
 )
 def test_bad_names(command, tmp_path, experiment, flags, named):

@@ -23,7 +23,7 @@ from jaxvision.launch import launch
 from jaxvision.models.neocognitron import Stage, learn, respond
 from jaxvision.ops.convolution import conv_transpose2d
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig, flag
+from jaxvision.training.config import RunConfig, flag
 from jaxvision.training.run import conclude
 from jaxvision.training.state import digest
 from jaxvision.training.study import begin, study_result
@@ -32,7 +32,7 @@ SHIFTS = {"as they are": (0, 0), "up": (-1, 0), "down": (1, 0), "left": (0, -1),
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(RunConfig):
     """A neocognitron on digits, beside a linear classifier of their pixels."""
 
     planes: tuple[int, ...] = (24, 128)

@@ -1,10 +1,10 @@
 """Gradients by hand, by differences and by automatic differentiation agree.
 
 COURSE A6. Backpropagation derived by hand (delta, delta^T x, sum of delta, 1 - y^2) for a multiperceptron and for a
-multilayer perceptron (Rumelhart, Hinton & Williams 1986, equations 4 to 7), on handwritten digits in float64,
-beside `jax.grad` and beside forward and central differences. A smaller step h makes a difference more exact until
-rounding takes over, at about eps^(1/2) for the forward and eps^(1/3) for the central one. And the course's example:
-f = (x + y) z at (-2, 5, -4) has the gradient (-4, -4, 3).
+multilayer perceptron (Rumelhart, Hinton & Williams 1986, equations 4 to 7), on handwritten digits in float64 and
+for the weights of ten seeds, beside `jax.grad` and beside forward and central differences. A smaller step h makes a
+difference more exact until rounding takes over, at about eps^(1/2) for the forward and eps^(1/3) for the central
+one. And the course's example: f = (x + y) z at (-2, 5, -4) has the gradient (-4, -4, 3).
 
   scripts/run experiments.foundations.gradient_check --workdir runs/gradient_check
 """
@@ -21,7 +21,8 @@ from jaxvision.launch import launch
 from jaxvision.losses import mlp_gradients, multiperceptron_gradients, softmax_cross_entropy, squared_error
 from jaxvision.ops.finite_differences import central_difference, forward_difference, relative_error
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
+from jaxvision.training.config import RunConfig
+from jaxvision.training.population import stack
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result
 
@@ -32,9 +33,11 @@ EXACT = 1e-17  # what an error of 0 is drawn as
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(RunConfig):
     """Three ways to a gradient."""
 
+    population: int = 10
+    """Seeds the networks are drawn from, from --seed on; what counts is the largest error."""
     examples: int = 20
     """Digits in the batch."""
     hidden_units: int = 8
@@ -64,17 +67,22 @@ def mlp(layers, x):
     return multiperceptron(hidden, x) @ weights.T + bias[None]
 
 
-def cases(config, images, labels):
-    """name -> (function of a tree, tree, gradient derived by hand)."""
-    rng = np.random.default_rng(config.seed)
-    x = images.reshape(len(images), -1) / 255
-    targets = np.eye(10)[labels]
+def networks_of(seed, inputs, hidden_units):
+    """name -> parameters of a network that knows ten classes."""
+    rng = np.random.default_rng(seed)
 
     def layer(inputs, outputs):
         return rng.normal(size=(outputs, inputs)) / np.sqrt(inputs), 0.1 * rng.normal(size=outputs)
 
-    single = layer(x.shape[1], 10)
-    double = layer(x.shape[1], config.hidden_units), layer(config.hidden_units, 10)
+    return {"multiperceptron": layer(inputs, 10), "MLP": (layer(inputs, hidden_units), layer(hidden_units, 10))}
+
+
+def cases(config, images, labels):
+    """name -> (function of a tree, gradient derived by hand, trees [P, ...], one for each seed)."""
+    x = images.reshape(len(images), -1) / 255
+    targets = np.eye(10)[labels]
+    seeds = range(config.seed, config.seed + config.population)
+    drawn = stack([networks_of(seed, x.shape[1], config.hidden_units) for seed in seeds])
 
     def mean_loss(network, loss, params):
         return jnp.mean(LOSSES[loss](network(params, x), targets))
@@ -83,29 +91,34 @@ def cases(config, images, labels):
         return gradients(*params, x, targets, loss=loss)[1]
 
     networks = {
-        "multiperceptron": (multiperceptron, multiperceptron_gradients, single),
-        "MLP": (mlp, mlp_gradients, double),
+        "multiperceptron": (multiperceptron, multiperceptron_gradients),
+        "MLP": (mlp, mlp_gradients),
     }
     return {
-        "(x + y) z": (product_of_sum, POINT, product_of_sum_gradients),
+        "(x + y) z": (product_of_sum, product_of_sum_gradients, stack([POINT])),
         **{
             f"{name}, {loss.replace('_', '-')}": (
                 partial(mean_loss, network, loss),
-                params,
                 partial(by_hand, gradients, loss),
+                drawn[name],
             )
-            for name, (network, gradients, params) in networks.items()
+            for name, (network, gradients) in networks.items()
             for loss in LOSSES
         },
     }
 
 
 def difference_errors(function, params, h):
-    """Relative errors of the forward and of the central difference against autodiff."""
+    """Relative errors [2] of the forward and of the central difference against autodiff."""
     exact = jax.grad(function)(params)
-    return [
-        relative_error(method(function, params, h=h), exact) for method in (forward_difference, central_difference)
-    ]
+    differences = (method(function, params, h=h) for method in (forward_difference, central_difference))
+    return jnp.stack([relative_error(difference, exact) for difference in differences])
+
+
+def errors_of(function, by_hand, h, params):
+    """Relative errors [3] against autodiff: by hand, of the forward and of the central difference."""
+    hand = relative_error(by_hand(params), jax.grad(function)(params))
+    return jnp.append(hand, difference_errors(function, params, h))
 
 
 def run(config, env):
@@ -116,24 +129,27 @@ def run(config, env):
     with jax.enable_x64(True):
         checked = cases(config, few["image"].astype(np.float64), few["label"])
         example = [float(slope) for slope in jax.grad(product_of_sum)(POINT)]
-        errors = {}
-        for name, (function, params, by_hand) in checked.items():
-            hand = relative_error(by_hand(params), jax.grad(function)(params))
-            errors[name] = np.array([hand, *jax.jit(partial(difference_errors, function))(params, config.h)])
-        function, params, _ = checked["MLP, cross-entropy"]
-        by_step = jax.jit(lambda steps: jax.lax.map(partial(difference_errors, function, params), steps))(steps)
+        errors = {
+            name: np.max(jax.jit(jax.vmap(partial(errors_of, function, by_hand, config.h)))(params), axis=0)
+            for name, (function, by_hand, params) in checked.items()
+        }
+        function, _, params = checked["MLP, cross-entropy"]
+        by_steps = jax.vmap(jax.vmap(partial(difference_errors, function), (None, 0)), (0, None))
+        by_step = np.asarray(jax.jit(by_steps)(params, steps))
 
     table = np.stack(list(errors.values()))
     largest = dict(zip(("by hand", "forward", "central"), (float(f"{error:.2g}") for error in table.max(0))))
+    seeds = f"{config.population} seed{'s' * (config.population > 1)}"
     claim = Claim(
         "Gradients derived by hand, central differences and automatic differentiation agree",
         {"largest relative error": largest, "gradient of (x + y) z": example},
-        f"by hand <= 1e-12, central <= 1e-6, the gradient exactly {EXPECTED}",
+        f"of {seeds}, by hand <= 1e-12, central <= 1e-6, the gradient exactly {EXPECTED}",
         bool(largest["by hand"] <= 1e-12 and largest["central"] <= 1e-6 and tuple(example) == EXPECTED),
     )
     figures = {
         "errors": (
-            f"Relative error against automatic differentiation, -17 where there is none; h = {config.h:g}",
+            f"Relative error against automatic differentiation, the largest of {seeds}, -17 where there is none; "
+            f"h = {config.h:g}",
             plots.table_heatmap(
                 np.log10(np.maximum(table, EXACT)),
                 list(errors),
@@ -144,9 +160,12 @@ def run(config, env):
         ),
         "step": (
             "Error of the differences by their step h, MLP with cross-entropy in float64: truncation falls with h "
-            "(forward) and h^2 (central), rounding rises with 1 / h",
+            f"(forward) and h^2 (central), rounding rises with 1 / h. Median, lowest and highest of {seeds}",
             plots.lines(
-                {name: (steps, np.asarray(error)) for name, error in zip(("forward", "central"), by_step)},
+                {
+                    name: (steps, np.median(error, axis=0), [error.min(axis=0), error.max(axis=0)])
+                    for name, error in zip(("forward", "central"), np.moveaxis(by_step, -1, 0))
+                },
                 x_label="step h",
                 y_label="relative error",
                 log_x=True,

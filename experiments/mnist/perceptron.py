@@ -21,7 +21,7 @@ from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.fitting import make_trainer
 from jaxvision.training.population import members_of
-from jaxvision.training.run import finish, train
+from jaxvision.training.run import finish, train, training_order
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,12 @@ def build(config, splits):
     )
 
 
-def weights_over_time(task, splits, config, env):
-    """(examples seen [M], weights [M, H, W, C]): the first member is trained once more, and comes out the same."""
-    order = splits.training_order(config.batch_size, config.seed)
-    trainer = make_trainer(task, splits.train, order, members_of(config, task.hyper)[:1], config, env.layout)
+def weights_over_time(task, splits, config, env, member=0):
+    """(examples seen [M], weights [M, H, W, C]): a member is trained once more, alone, and comes out the same."""
+    members = members_of(config, task.hyper)
+    order = training_order(splits, config, members)
+    order = getattr(order, "orders", [order] * len(members))[member]
+    trainer = make_trainer(task, splits.train, order, [members[member]], config, env.layout)
     last = config.total_steps(len(splits.train))
     moments = [*(moment for moment in config.moments if moment < last), last]
     state, step, weights = trainer.initial, 0, []
@@ -66,9 +68,10 @@ def run(config, env):
     splits = data.load("mnist", env.data_dir, fake=env.smoke).only(("0", "1"))
     task = build(config, splits)
     outcome = train(task, splits, config, env)
-    seen, weights = weights_over_time(task, splits, config, env)
+    drawn = outcome.result.get("chosen", [0])[0]  # whose state and numbers on test the outcome holds
+    seen, weights = weights_over_time(task, splits, config, env, drawn)
     lengths = np.linalg.norm(weights.reshape(len(weights), -1).astype(np.float64), axis=1)
-    top1 = outcome.result["test"]["top1"]
+    top1 = float(outcome.test_metrics["top1"])
     claim = Claim(
         "A perceptron learns to tell handwritten ones from zeros, and its weights grow from mistake to mistake",
         {"top1": round(top1, 4), "lengths": dict(zip(map(str, seen.tolist()), lengths.round(2).tolist()))},

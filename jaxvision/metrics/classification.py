@@ -9,12 +9,13 @@ from jaxvision.errors import InputError
 def top_k_correct(logits: jax.Array, labels: jax.Array, k: int = 1) -> jax.Array:
     """1.0 where the label is among the k largest logits, else 0.0 [B]; of equal logits the first wins.
 
-    logits [B, K], labels [B]. Raises InputError unless 1 <= k <= K.
+    logits [B, K]: with a NaN among them no label is right. labels [B]. Raises InputError unless 1 <= k <= K.
     """
     if not 1 <= k <= logits.shape[-1]:
         raise InputError(f"k: {k} is not between 1 and the {logits.shape[-1]} classes")
     _, best = jax.lax.top_k(logits, k)
-    return jnp.any(best == labels[:, None], axis=-1).astype(jnp.float32)
+    answered = ~jnp.isnan(logits).any(-1)  # top_k takes NaN for the largest
+    return (answered & jnp.any(best == labels[:, None], axis=-1)).astype(jnp.float32)
 
 
 def masked_sum(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:

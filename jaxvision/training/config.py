@@ -1,4 +1,4 @@
-"""The numbers every experiment has; an experiment's own Config adds to them and sets its defaults."""
+"""The numbers experiments have in common; an experiment's own Config adds to them and sets its defaults."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -18,11 +18,21 @@ LEAST = {
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How long, how fast, and how often to look."""
+class RunConfig:
+    """What every experiment has; all that one has which trains nothing by steps."""
 
     seed: int = 0
     """Root of every random number of the run."""
+
+    def completed(self) -> "RunConfig":
+        """The config with values for the defaults that depend on other flags, if it has such."""
+        return self
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """How long, how fast, and how often to look."""
+
     epochs: float = 10.0
     """Length of training in passes over the training split; giving --steps overrides it."""
     steps: int = 0
@@ -62,30 +72,42 @@ class TrainConfig:
         return to_steps(duration, batch_size=self.batch_size, examples=examples)
 
 
-def resolve_length(config: TrainConfig) -> TrainConfig:
-    """Keep the one of `steps` and `epochs` that was given, the other being a default.
+def resolve(config: RunConfig) -> RunConfig:
+    """The config with one length of training, if it has any, and with numbers that make sense.
 
     Raises:
-      InputError: both were given, or a number that has to be positive is not.
+      InputError: both lengths were given, or a number that has to be positive is not.
     """
+    config = config.completed()
+    if isinstance(config, TrainConfig):
+        config = one_length(config)
+    check_numbers(config)
+    return config
+
+
+def one_length(config: TrainConfig) -> TrainConfig:
+    """Keep the one of `steps` and `epochs` that was given, the other being a default."""
     default = type(config)()
     steps_given = config.steps != default.steps
     epochs_given = config.epochs != default.epochs
     if steps_given and epochs_given:
         raise InputError(f"--steps {config.steps} and --epochs {config.epochs} were both given: give one of them")
     if steps_given:
-        config = replace(config, epochs=0.0)
-    elif epochs_given:
-        config = replace(config, steps=0)
-    check_numbers(config)
-    return config
+        return replace(config, epochs=0.0)
+    return replace(config, steps=0) if epochs_given else config
 
 
-def check_numbers(config: TrainConfig) -> None:
+def check_numbers(config: RunConfig) -> None:
     """Raise InputError for the first number or duration that makes no sense, as a flag."""
     for name, least in LEAST.items():
-        if getattr(config, name) < least:
+        if getattr(config, name, least) < least:
             raise InputError(f"--{flag(name)} {getattr(config, name)}: expected at least {least}")
+    if isinstance(config, TrainConfig):
+        check_training(config)
+
+
+def check_training(config: TrainConfig) -> None:
+    """Raise InputError for a learning rate or the first duration that makes no sense, as a flag."""
     if not 0 < config.learning_rate < float("inf"):
         raise InputError(f"--learning-rate {config.learning_rate}: expected a positive number")
     length = "steps" if config.steps else "epochs"
@@ -103,8 +125,10 @@ def flag(name: str) -> str:
     return name.replace("_", "-")
 
 
-def shrink(config: TrainConfig, devices: int) -> TrainConfig:
-    """The same experiment at a size for `--smoke`: four updates, looked at twice."""
+def shrink(config: RunConfig, devices: int) -> RunConfig:
+    """The same experiment at a size for `--smoke`: four updates, looked at twice; none where there are none."""
+    if not isinstance(config, TrainConfig):
+        return config
     return replace(
         config,
         steps=4,
@@ -118,7 +142,7 @@ def shrink(config: TrainConfig, devices: int) -> TrainConfig:
     )
 
 
-def config_differences(saved: dict, config: TrainConfig) -> list[str]:
+def config_differences(saved: dict, config: RunConfig) -> list[str]:
     """Fields in which a saved config differs from `config`, as "name: saved != now"."""
     now = json.loads(json.dumps(asdict(config)))  # as it was saved: tuples are lists
     names = [*now, *(name for name in saved if name not in now)]

@@ -4,6 +4,7 @@ A population is `jax.vmap` of the train step inside the device mapping, so the s
 checkpoints serve it. Where a member keeps a CPU busy by itself, members take turns instead (`dispatch.InTurn`).
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvision.errors import InputError
+from jaxvision.training.config import check_numbers
 
 CONVOLUTIONS = ("convolve_", "conv_general_dilated")
 LEAST_BATCH_IN_TURN = 64  # a convolutional network's step on so many images is work enough for a few cores
@@ -38,9 +40,16 @@ def members_of(config, hyper: dict[str, float]) -> list[Member]:
     """The members a config asks for: `population` seeds from `seed` on, for every combination of what varies.
 
     Raises:
-      InputError: `vary` is not NAME=NUMBER,NUMBER,... with names of `hyper`.
+      InputError: `vary` is not NAME=NUMBER,NUMBER,... with names of `hyper`, has a name twice, or a number that the
+        flag of this name refuses.
     """
-    varied = dict(_parse(entry, hyper) for entry in config.vary)
+    varied = {}
+    for entry in config.vary:
+        name, numbers = _parse(entry, hyper)
+        if name in varied:
+            raise InputError(f"--vary {entry}: {name} is there already, expected all its numbers in one place")
+        _check_as_flags(entry, name, numbers, config)
+        varied[name] = numbers
     seeds = range(config.seed, config.seed + config.population)
     return [
         Member(seed, {**hyper, **dict(zip(varied, values))})
@@ -61,6 +70,15 @@ def _parse(entry, hyper):
     if not all(map(math.isfinite, numbers)):
         raise InputError(f"--vary {entry}: expected numbers with commas between them, as in {name}=0.01,0.1")
     return name, numbers
+
+
+def _check_as_flags(entry, name, numbers, config):
+    """A number that is refused as a flag is refused here too."""
+    for number in numbers if hasattr(config, name) else ():
+        try:
+            check_numbers(dataclasses.replace(config, **{name: number}))
+        except InputError as error:
+            raise InputError(f"--vary {entry}: {error}") from None
 
 
 def make_population_step(step: Callable, *, shared_batches: bool) -> Callable:

@@ -13,7 +13,7 @@ from jaxvision import plots
 from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import barrier, fetch, is_lead
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
+from jaxvision.training.config import RunConfig, TrainConfig
 from jaxvision.training.dispatch import memory_of
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.fitting import make_trainer, only_scalars, train_members
@@ -197,7 +197,7 @@ def finish(
 
 def conclude(
     result: dict,
-    config: TrainConfig,
+    config: RunConfig,
     env: Env,
     figures: dict,
     summary: str,

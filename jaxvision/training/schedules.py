@@ -48,6 +48,8 @@ def inverse_time(gamma: float, power: float = 1.0) -> optax.Schedule:
 
 def cosine(total_steps: int) -> optax.Schedule:
     """Half a cosine from 1 to 0 (Loshchilov and Hutter 2017, "SGDR", equation 5, one period)."""
+    if total_steps < 1:
+        raise InputError(f"total_steps {total_steps}: expected at least 1")
     return optax.cosine_decay_schedule(1.0, total_steps)
 
 

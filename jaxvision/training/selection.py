@@ -4,7 +4,9 @@ Settings are dictionaries of the numbers in `Task.hyper`; all settings of a sear
 population. Whatever has to differ in shape, such as a width, is chosen between searches.
 """
 
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -26,10 +28,14 @@ class Uniform(NamedTuple):
     high: float
     log: bool = False
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """One of them. Raises InputError unless low < high and, with `log`, 0 < low."""
-        if not self.low < self.high or (self.log and self.low <= 0):
+    def check(self) -> None:
+        """Raise InputError unless low < high and, with `log`, 0 < low."""
+        if not -math.inf < self.low < self.high < math.inf or (self.log and self.low <= 0):
             raise InputError(f"{self}: expected low < high, and low > 0 for logarithms")
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One of them. Raises InputError where there are none."""
+        self.check()
         if self.log:
             return math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         return float(rng.uniform(self.low, self.high))
@@ -142,7 +148,7 @@ def procedure(
     splits: Any,
     config: TrainConfig,
     env: Env,
-    settings: list[dict[str, float]],
+    settings: list[dict[str, float]] | Callable,
     *,
     restarts: int = 1,
     folds: int = 0,
@@ -153,28 +159,46 @@ def procedure(
     COURSE A12. The training set D, the validation set V and the test set T are those of `splits`; what has to be
     measured on training data, such as a mean image, `build(config, splits) -> Task` measures on D, and once more on
     D and V for the retraining. Settings are scored by `search`, or by `cross_validate` if `folds` are given.
-    Retrained are `config.population` seeds, to the end: there is nothing to stop early by. Returns the Outcome of
-    the retrained winner, the scores it won by, and the trainings they are from.
+    Retrained are `config.population` seeds, to the end: there is nothing to stop early by.
+
+    Instead of the settings to try there may be what finds them, `find(evaluate) -> scores` such as
+    `sweep.shared_search`, where `evaluate(settings) -> scores` may be called as often as needed. Others may have
+    trained the winner then, so it is fitted on D once more.
+
+    Returns the Outcome of the retrained winner, the scores it won by, and the trainings they are from: those of all
+    settings, or of what was found the winner's.
 
     Raises:
       InputError: `config.vary` asks for settings of its own, which T would be opened for.
     """
     if config.vary:
         raise InputError(f"--vary {' '.join(config.vary)}: the settings to try are those of the search")
-    begin(env)
     development = splits.development()
     task = build(config, development if folds else splits)
-    arguments = task, splits, config, env, "search", settings
-    if folds:
-        scores, part = cross_validate(*arguments, folds=folds, metric=metric)
+
+    def evaluate(settings, name):
+        begin(env)
+        arguments = task, splits, config, env, name, settings
+        if folds:
+            return cross_validate(*arguments, folds=folds, metric=metric)
+        return search(*arguments, restarts=restarts, metric=metric)
+
+    if callable(settings):
+        scores = settings(lambda settings: evaluate(settings, part_name(settings))[0])
+        _, part = evaluate([best(scores, metric).setting], "winner")
     else:
-        scores, part = search(*arguments, restarts=restarts, metric=metric)
+        scores, part = evaluate(settings, "search")
     winner = best(scores, metric).setting
     task = build(config, development)
     outcome = train(task._replace(hyper={**task.hyper, **winner}), development, config, env)
     rows = [{**score._asdict(), "mean": finite_or_none(score.mean)} for score in scores]
     outcome.result["selection"] = {"metric": metric, "winner": winner, "scores": rows}
     return outcome, scores, part
+
+
+def part_name(settings: list[dict[str, float]]) -> str:
+    """A name for the training of these settings and no others."""
+    return "search_" + hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
 
 
 def finite_or_none(value: float) -> float | None:

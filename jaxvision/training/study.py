@@ -54,7 +54,7 @@ def begin(env: Env) -> None:
     Raises:
       InputError: the config varies numbers by itself.
     """
-    if env.workdir.config.vary:
+    if getattr(env.workdir.config, "vary", ()):
         raise InputError("--vary: expected nothing, a study chooses by itself what it compares")
     _claim(env)
 

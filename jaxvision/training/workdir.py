@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
-from jaxvision.training.config import TrainConfig, config_differences
+from jaxvision.training.config import RunConfig, config_differences
 
 
 def read_json(path: Path):
@@ -41,7 +41,7 @@ class WorkDir:
 
     path: Path
     experiment: str
-    config: TrainConfig
+    config: RunConfig
     smoke: bool
 
     def check(self) -> None:

@@ -25,6 +25,13 @@ def test_equal_logits_are_right_for_one_class_only():
     np.testing.assert_array_equal(top_k_correct(jnp.zeros((3, 3)), jnp.arange(3)), [1, 0, 0])
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_logits_that_are_not_numbers_are_wrong(k):
+    nan = jnp.nan
+    logits = jnp.array([[nan, nan, nan], [nan, 1.0, 0.0], [nan, 1.0, 0.0], [-jnp.inf, 1.0, -jnp.inf]])
+    np.testing.assert_array_equal(top_k_correct(logits, jnp.array([0, 0, 1, 1]), k=k), [0, 0, 0, 1])
+
+
 def test_masked_values_do_not_matter():
     total, count = masked_sum(jnp.array([1.0, 2.0, 4.0, jnp.nan]), MASK)
     assert (total, count) == (7, 3)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 import pytest
 
 from jaxvision.errors import InputError
-from jaxvision.training.config import TrainConfig, config_differences, resolve_length, shrink
+from jaxvision.training.config import TrainConfig, config_differences, resolve, shrink
 
 
 @dataclass(frozen=True)
@@ -15,19 +15,19 @@ class BySteps(TrainConfig):
 
 
 def test_a_given_length_overrides_the_default_of_the_other():
-    by_epochs = resolve_length(TrainConfig(steps=30))
+    by_epochs = resolve(TrainConfig(steps=30))
     assert (by_epochs.steps, by_epochs.epochs) == (30, 0)
     assert by_epochs.total_steps(1000) == 30
-    by_steps = resolve_length(BySteps(epochs=2.0))
+    by_steps = resolve(BySteps(epochs=2.0))
     assert (by_steps.steps, by_steps.epochs) == (0, 2.0)
     assert by_steps.total_steps(1000) == 16  # 2000 / 128 = 15.6
-    assert resolve_length(BySteps()).total_steps(1000) == 500
-    assert resolve_length(TrainConfig()).total_steps(1280) == 100
+    assert resolve(BySteps()).total_steps(1000) == 500
+    assert resolve(TrainConfig()).total_steps(1280) == 100
 
 
 def test_both_lengths_are_one_too_many():
     with pytest.raises(InputError, match=r"--steps 5 and --epochs 2.0"):
-        resolve_length(TrainConfig(steps=5, epochs=2.0))
+        resolve(TrainConfig(steps=5, epochs=2.0))
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,18 @@ def test_both_lengths_are_one_too_many():
 )
 def test_numbers_out_of_range_are_named_as_flags(field):
     with pytest.raises(InputError, match=f"--{field.replace('_', '-')} -1"):
-        resolve_length(TrainConfig(**{field: -1}))
+        resolve(TrainConfig(**{field: -1}))
 
 
 def test_no_length_at_all():
     with pytest.raises(InputError, match="--epochs"):
-        resolve_length(TrainConfig(epochs=0.0))
+        resolve(TrainConfig(epochs=0.0))
 
 
 @pytest.mark.parametrize("field", ["eval_every", "checkpoint_every", "log_every"])
 def test_a_wrong_duration_is_refused_before_anything_is_written(field):
     with pytest.raises(InputError, match=f"--{field.replace('_', '-')}.*'often'"):
-        resolve_length(TrainConfig(**{field: "often"}))
+        resolve(TrainConfig(**{field: "often"}))
 
 
 def test_shrink_is_four_steps_looked_at_twice():

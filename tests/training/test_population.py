@@ -50,11 +50,21 @@ def test_members_are_seeds_for_every_combination_of_what_varies():
         ("learning_rate", "expected numbers with commas between them, as in learning_rate=0.01,0.1"),
         ("learning_rate=0.1,x", "expected numbers"),
         ("learning_rate=0.1,nan", "expected numbers"),
+        (
+            "learning_rate=0.1,-0.1",
+            r"--vary learning_rate=0\.1,-0\.1: --learning-rate -0\.1: expected a positive number",
+        ),
+        ("learning_rate=0", r"--learning-rate 0\.0: expected a positive number"),
     ],
 )
 def test_what_can_not_be_varied(entry, message):
     with pytest.raises(InputError, match=message):
         members_of(config(vary=(entry,)), HYPER)
+
+
+def test_a_number_varied_twice():
+    with pytest.raises(InputError, match=r"--vary learning_rate=0\.2: learning_rate is there already"):
+        members_of(config(vary=("learning_rate=0.1", "learning_rate=0.2")), HYPER)
 
 
 def test_spread_by_hand():

@@ -49,6 +49,7 @@ def test_steps_fall_exactly_when_they_should(every_steps):
         (lambda: step_decay(0.0, 3), r"gamma 0.0: expected a number in \(0, 1\]"),
         (lambda: step_decay(1.5, 3), "gamma 1.5"),
         (lambda: step_decay(0.1, 0), "every_steps 0: expected at least 1"),
+        (lambda: cosine(0), "total_steps 0: expected at least 1"),
         (lambda: inverse_time(-0.1), "gamma -0.1, power 1.0: expected"),
         (lambda: inverse_time(0.1, -1.0), "power -1.0: expected"),
         (lambda: warm_up(-1, constant()), "warmup_steps -1: expected at least 0"),

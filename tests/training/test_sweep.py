@@ -14,7 +14,7 @@ import pytest
 
 from jaxvision.errors import InputError
 from jaxvision.training import sweep
-from jaxvision.training.selection import Uniform, best
+from jaxvision.training.selection import Score, Uniform, best
 from jaxvision.training.sweep import shared_search
 
 ROOT = Path(__file__).parents[2]
@@ -46,9 +46,11 @@ scores = shared_search(evaluate, RANGES, directory / "journal", trials=trials, a
 
 def bowl(settings):
     """Lowest at a learning rate of 0.01 and a weight decay of 1."""
-    return [
-        (math.log10(setting["learning_rate"]) + 2) ** 2 + (setting["weight_decay"] - 1) ** 2 for setting in settings
-    ]
+
+    def height(learning_rate, weight_decay):
+        return (math.log10(learning_rate) + 2) ** 2 + (weight_decay - 1) ** 2
+
+    return [Score(setting, height(**setting), 0.5) for setting in settings]
 
 
 def start(directory, name, trials, how="lives"):
@@ -97,7 +99,7 @@ def test_a_search_alone(tmp_path):
 
     scores = shared_search(evaluate, RANGES, tmp_path / "new/journal", trials=30, at_once=8)
     assert groups == [8, 8, 8, 6]
-    assert [score.mean for score in scores] == pytest.approx(bowl([score.setting for score in scores]))
+    assert scores == bowl([score.setting for score in scores])
     assert best(scores).mean < 0.5
 
 
@@ -111,7 +113,11 @@ def test_a_finished_search_is_not_repeated(tmp_path):
 def test_a_value_that_is_not_finite_is_the_worst(tmp_path, metric, worst):
     values = iter([math.nan, 0.5, math.inf, -math.inf] + [0.25] * 10)
     scores = shared_search(
-        lambda settings: [next(values) for _ in settings], RANGES, tmp_path / "journal", trials=14, metric=metric
+        lambda settings: [Score(setting, next(values), 0.0) for setting in settings],
+        RANGES,
+        tmp_path / "journal",
+        trials=14,
+        metric=metric,
     )
     assert [score.mean for score in scores[:4]] == [worst, 0.5, worst, worst]
     assert best(scores, metric).mean == (0.25 if metric == "loss" else 0.5)
@@ -157,3 +163,66 @@ def test_without_optuna(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(InputError, match="optuna is not installed: a shared search needs the extra `sweep`"):
         shared_search(bowl, RANGES, tmp_path / "journal", trials=1)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"hello\n", b"{}\n", b"one\ntwo\nthree\n", b"\x89PNG\r\n\x1a\n\0"])
+def test_a_file_of_somebody_else_is_no_journal(tmp_path, content):
+    (tmp_path / "notes.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"notes.txt: is no journal of Optuna"):
+        shared_search(bowl, RANGES, tmp_path / "notes.txt", trials=1)
+    assert (tmp_path / "notes.txt").read_bytes() == content
+    assert list(tmp_path.iterdir()) == [tmp_path / "notes.txt"]
+
+
+@pytest.mark.parametrize("damage", [b"{}\n{}\n", b"gibberish\n{}\n", b'{"op_code":99}\n{"op_code":0}\n'])
+def test_a_damaged_journal(tmp_path, damage):
+    shared_search(bowl, RANGES, tmp_path / "journal", trials=1)
+    with (tmp_path / "journal").open("ab") as journal:
+        journal.write(damage)
+    with pytest.raises(InputError, match=r"journal: is no journal of Optuna, or a damaged one"):
+        shared_search(bowl, RANGES, tmp_path / "journal", trials=1)
+
+
+@pytest.mark.parametrize("journal", ["file/journal", "folder", "/proc/nowhere/journal"])
+def test_a_journal_that_can_not_be_made(tmp_path, journal):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=rf"{journal}: expected a file in a folder that can be written"):
+        shared_search(bowl, RANGES, tmp_path / journal, trials=1)
+
+
+def test_an_empty_range(tmp_path):
+    with pytest.raises(InputError, match=r"Uniform\(low=2, high=1, log=False\): expected low < high"):
+        shared_search(bowl, {"learning_rate": Uniform(2, 1)}, tmp_path / "journal", trials=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_search_has_another_journal(tmp_path):
+    shared_search(bowl, RANGES, tmp_path / "journal", trials=2, about={"epochs": 3})
+    with pytest.raises(
+        InputError, match=r"holds another search; .* epochs: 3 there, 4 here, trials: 2 there, 3 here"
+    ):
+        shared_search(bowl, RANGES, tmp_path / "journal", trials=3, about={"epochs": 4})
+
+
+def test_after_a_restart_nobody_waits_for_what_was_left(tmp_path):
+    """Nor is anything of another owner given up: it may still be at it."""
+    with pytest.raises(KeyboardInterrupt):
+        shared_search(interrupted, RANGES, tmp_path / "journal", trials=4, at_once=4, owner="a")
+    states = []
+
+    def evaluate(settings):
+        states.extend(trial.state.name for trial in sweep._open_study(tmp_path / "journal", True).get_trials())
+        return bowl(settings)
+
+    assert len(shared_search(evaluate, RANGES, tmp_path / "journal", trials=4, owner="a")) == 4
+    assert states == ["FAIL"] * 4 + ["RUNNING"] * 4
+    with pytest.raises(KeyboardInterrupt):
+        shared_search(interrupted, RANGES, tmp_path / "other", trials=4, at_once=4, owner="b")
+    study = sweep._open_study(tmp_path / "other", True)
+    sweep._give_up_own(study, "a")
+    assert [trial.state.name for trial in study.get_trials()] == ["RUNNING"] * 4
+
+
+def interrupted(settings):
+    raise KeyboardInterrupt
