@@ -20,18 +20,20 @@ from jaxvision import augment, data, models, plots
 from jaxvision.launch import launch
 from jaxvision.losses import softmax_cross_entropy
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
+from jaxvision.training.config import RunConfig
 from jaxvision.training.gradient_flow import gradient_norms
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(RunConfig):
     """Gradients of deep multilayer perceptrons at initialisation."""
 
     batch_size: int = 128
+    """Digits whose loss is differentiated, others for every seed."""
     population: int = 10
+    """Seeds the networks are drawn from, from --seed on; what counts is the worst."""
     hidden_layers: int = 10
     """Number of hidden layers."""
     width: int = 64
