@@ -132,10 +132,10 @@ def run(config, env):
         "light restore most of its accuracy",
         measured,
         "accuracy falls by more than 0.1; at least half of that is recovered; population statistics serve at least "
-        "as well as running ones, to 0.005",
+        "as well as running ones, to 0.01, a standard error on 360 images",
         before - after > 0.1
         and again - after >= (before - after) / 2
-        and measured["source, population statistics"] >= measured["source"] - 0.005,
+        and measured["source, population statistics"] >= measured["source"] - 0.01,
     )
     nothing = np.full(len(part.members), np.nan)
     columns = {
