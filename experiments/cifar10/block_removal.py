@@ -21,6 +21,7 @@ from jaxvision.metrics import top_k_correct
 from jaxvision.tasks.classification import restore_model
 from jaxvision.tasks.small_images import SHORTCUTS, Recipe, by_depth
 from jaxvision.training.claim import Claim
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result, train_part
 
@@ -29,14 +30,14 @@ from jaxvision.training.study import begin, study_result, train_part
 class Config(Recipe):
     """A residual and a plain network that lose blocks after training."""
 
-    layers: int = 56
+    layers: PositiveInt = 56
     """Depth of both networks, 2 more than a multiple of 6."""
-    most_removed: int = 6
+    most_removed: PositiveInt = 6
     """How many blocks are taken out at most."""
-    draws: int = 10
+    draws: PositiveInt = 10
     """Random choices of each number of blocks."""
-    images: int = 1000
-    """Validation images the networks are judged on."""
+    images: PositiveInt = 1000
+    """Validation images the networks are judged on, at most."""
 
 
 def one_left_out(blocks):

@@ -16,6 +16,7 @@ from jaxvision import augment, data, plots
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures, classification_task, responses_figure
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import FractionBelowOne, NonNegativeInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled
 
@@ -26,9 +27,9 @@ class Config(TrainConfig):
 
     epochs: float = 10.0
     learning_rate: float = 2e-3
-    dropout_rate: float = 0.25
+    dropout_rate: FractionBelowOne = 0.25
     """Probability of a unit of F7 to be dropped."""
-    padding: int = 2
+    padding: NonNegativeInt = 2
     """Pixels an image is padded by before it is cropped back at random."""
 
 

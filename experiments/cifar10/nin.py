@@ -13,6 +13,7 @@ from jaxvision import data
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures
 from jaxvision.tasks.small_images import Recipe, small_image_task
+from jaxvision.training.ranges import FractionBelowOne
 from jaxvision.training.run import finish, train
 
 
@@ -21,7 +22,7 @@ class Config(Recipe):
     """Network in Network on small images."""
 
     learning_rate: float = 0.01
-    dropout_rate: float = 0.5
+    dropout_rate: FractionBelowOne = 0.5
     """Probability of a unit between the stages to be dropped."""
     weight_decay: float = 5e-4
 

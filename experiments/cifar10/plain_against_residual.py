@@ -15,6 +15,7 @@ from jaxvision.launch import launch
 from jaxvision.tasks.small_images import SHORTCUTS, Recipe, by_depth
 from jaxvision.training.claim import Claim
 from jaxvision.training.learning_curves import learning_curves
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result, train_part
 
@@ -24,9 +25,9 @@ class Config(Recipe):
     """Plain and residual networks of two depths."""
 
     log_every: str = "100 steps"
-    shallow: int = 20
+    shallow: PositiveInt = 20
     """Layers of the smaller networks, 2 more than a multiple of 6."""
-    deep: int = 56
+    deep: PositiveInt = 56
     """Layers of the larger ones."""
 
 

@@ -16,6 +16,7 @@ from jaxvision import data
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures
 from jaxvision.tasks.small_images import Recipe, small_image_task
+from jaxvision.training.ranges import FractionBelowOne, PositiveInt
 from jaxvision.training.run import finish, train
 
 
@@ -26,9 +27,9 @@ class Config(Recipe):
     learning_rate: float = 0.05
     model: Literal["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"] = "vgg16_bn"
     """Which of them."""
-    hidden: int = 512
+    hidden: PositiveInt = 512
     """Width of the dense layers."""
-    dropout_rate: float = 0.5
+    dropout_rate: FractionBelowOne = 0.5
     """Probability of a unit of the dense layers to be dropped."""
     weight_decay: float = 5e-4
 

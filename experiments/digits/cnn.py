@@ -16,6 +16,7 @@ from jaxvision import augment, data, plots
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures, classification_task, responses_figure
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import FractionBelowOne, NonNegativeInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled
 
@@ -29,9 +30,9 @@ class Config(TrainConfig):
     learning_rate: float = 3e-3
     eval_every: str = "5 epochs"
     checkpoint_every: str = "10 epochs"
-    dropout_rate: float = 0.25
+    dropout_rate: FractionBelowOne = 0.25
     """Probability of a hidden unit to be dropped."""
-    max_shift_px: int = 1
+    max_shift_px: NonNegativeInt = 1
     """Largest random shift of a training image."""
 
 

@@ -23,7 +23,8 @@ from jaxvision.launch import launch
 from jaxvision.models.neocognitron import Stage, learn, respond
 from jaxvision.ops.convolution import conv_transpose2d
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import RunConfig, flag
+from jaxvision.training.config import RunConfig
+from jaxvision.training.ranges import NonNegativeInt, PositiveFloat, PositiveInt, flag
 from jaxvision.training.run import conclude
 from jaxvision.training.state import digest
 from jaxvision.training.study import begin, study_result
@@ -35,23 +36,23 @@ SHIFTS = {"as they are": (0, 0), "up": (-1, 0), "down": (1, 0), "left": (0, -1),
 class Config(RunConfig):
     """A neocognitron on digits, beside a linear classifier of their pixels."""
 
-    planes: tuple[int, ...] = (24, 128)
+    planes: tuple[PositiveInt, ...] = (24, 128)
     """Features each stage learns at most."""
-    window_px: tuple[int, ...] = (3, 3)
+    window_px: tuple[PositiveInt, ...] = (3, 3)
     """What an S-cell of each stage sees of the layer below."""
-    selectivity: tuple[float, ...] = (4.0, 2.5)
+    selectivity: tuple[PositiveFloat, ...] = (4.0, 2.5)
     """How much like what it has learned an S-cell wants to see it: Fukushima's r."""
-    rate: tuple[float, ...] = (1.0, 16.0)
+    rate: tuple[PositiveFloat, ...] = (1.0, 16.0)
     """How fast an S-cell learns: Fukushima's q."""
-    column_px: tuple[int, ...] = (3, 3)
+    column_px: tuple[PositiveInt, ...] = (3, 3)
     """Within what window S-cells of all planes compete."""
-    blur_px: tuple[int, ...] = (3, 5)
+    blur_px: tuple[PositiveInt, ...] = (3, 5)
     """What a C-cell sees of a plane of S-cells."""
-    stride_px: tuple[int, ...] = (1, 2)
+    stride_px: tuple[PositiveInt, ...] = (1, 2)
     """From one C-cell to the next."""
-    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    penalties: tuple[PositiveFloat, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
     """Ridge penalties to choose from on validation digits, over the mean variance of the features."""
-    shift_px: int = 1
+    shift_px: NonNegativeInt = 1
     """How far test digits are shifted."""
 
 

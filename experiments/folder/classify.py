@@ -14,6 +14,7 @@ from jaxvision import augment, data, models, plots
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures, classification_task, first_of_each_class
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import NonNegativeInt, PositiveInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled
 
@@ -26,7 +27,7 @@ class Config(TrainConfig):
     """Name of a prepared data set."""
     model: str = "lenet"
     """Name of a model of the house."""
-    image_size_px: int = 64
+    image_size_px: PositiveInt = 64
     """Height and width the images are brought to: the shorter side is fitted, the middle kept."""
     epochs: float = 30.0
     batch_size: int = 32
@@ -34,7 +35,7 @@ class Config(TrainConfig):
     checkpoint_every: str = "5 epochs"
     flip: bool = False
     """Mirror half of the training images."""
-    padding_px: int = 4
+    padding_px: NonNegativeInt = 4
     """Pixels an image is padded by before it is cropped back at random; 0 leaves it in place."""
 
 

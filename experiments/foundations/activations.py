@@ -25,6 +25,7 @@ from jaxvision.tasks.together import together
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.optimizers import OPTIMIZERS
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -42,9 +43,9 @@ class Config(TrainConfig):
     steps_per_dispatch: int = 256
     eval_every: str = "200 steps"
     checkpoint_every: str = "200 steps"
-    hidden_layers: int = 3
+    hidden_layers: PositiveInt = 3
     """Number of hidden layers."""
-    width: int = 32
+    width: PositiveInt = 32
     """Numbers that a hidden layer hands on."""
 
 

@@ -25,6 +25,7 @@ from jaxvision.training.batch_statistics import make_population_statistics
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.evaluate import make_evaluate
+from jaxvision.training.ranges import FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -42,15 +43,15 @@ class Config(TrainConfig):
     steps_per_dispatch: int = 256
     eval_every: str = "300 steps"
     checkpoint_every: str = "300 steps"
-    units: int = 64
+    units: PositiveInt = 64
     """Width of both hidden layers."""
-    contrast: float = 0.4
+    contrast: PositiveFloat = 0.4
     """Contrast of the target images, that of the digits being 1."""
-    brightness: float = 0.5
+    brightness: FiniteFloat = 0.5
     """What is added to the target images, on the scale from 0 to 1."""
-    noise: float = 0.05
+    noise: NonNegativeFloat = 0.05
     """Standard deviation of the target images' noise, on the same scale."""
-    minibatches: int = 40
+    minibatches: PositiveInt = 40
     """Training batches that the statistics of a population are taken from."""
 
 

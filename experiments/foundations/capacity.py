@@ -20,6 +20,7 @@ from jaxvision.tasks.classification import classification_task
 from jaxvision.tasks.together import together
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import Fraction, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -38,15 +39,15 @@ class Config(TrainConfig):
     eval_every: str = "300 steps"
     checkpoint_every: str = "600 steps"
     eval_batch_size: int = 200
-    widths: tuple[int, ...] = (2, 8, 32, 128)
+    widths: tuple[PositiveInt, ...] = (2, 8, 32, 128)
     """Numbers of units in a single hidden layer."""
-    depths: tuple[int, ...] = (1, 2, 3)
+    depths: tuple[PositiveInt, ...] = (1, 2, 3)
     """Numbers of hidden layers of `units_a_layer` each."""
-    units_a_layer: int = 8
+    units_a_layer: PositiveInt = 8
     """Width of the networks that grow in depth."""
-    examples: int = 200
+    examples: PositiveInt = 200
     """Training images."""
-    wrong_labels: float = 0.2
+    wrong_labels: Fraction = 0.2
     """Part of the training labels that is replaced by random ones."""
 
 
@@ -75,14 +76,15 @@ def name_of(size):
 
 def few_with_wrong_labels(config, splits):
     """The splits with a part of the training examples, of which some have a random label."""
-    few = splits.train.take(np.arange(min(config.examples, len(splits.train))))
+    few = splits.few(config.examples)
     classes = len(splits.info.class_names)
-    return replace(
-        splits, train=data.with_random_labels(few, config.wrong_labels, classes=classes, seed=config.seed)
-    )
+    wrong = data.with_random_labels(few.train, config.wrong_labels, classes=classes, seed=config.seed)
+    return replace(few, train=wrong)
 
 
 def run(config, env):
+    if env.smoke:
+        config = replace(config, examples=32)
     splits = few_with_wrong_labels(config, data.load("digits", env.data_dir, fake=env.smoke))
     begin(env)
     series = {

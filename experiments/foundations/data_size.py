@@ -8,7 +8,7 @@ all sizes are trained at once, as one population.
   scripts/run experiments.foundations.data_size --workdir runs/data_size
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optax
@@ -19,6 +19,7 @@ from jaxvision.tasks.classification import classification_task
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.population import members_of
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -37,9 +38,9 @@ class Config(TrainConfig):
     eval_every: str = "300 steps"
     checkpoint_every: str = "600 steps"
     eval_batch_size: int = 400
-    examples: tuple[int, ...] = (50, 100, 200, 400, 1200)
+    examples: tuple[PositiveInt, ...] = (50, 100, 200, 400, 1200)
     """Numbers of training images."""
-    hidden_units: int = 64
+    hidden_units: PositiveInt = 64
     """Width of the hidden layer."""
 
 
@@ -55,7 +56,10 @@ def build(config, splits):
 
 
 def run(config, env):
+    if env.smoke:
+        config = replace(config, examples=(16, 32, 64))
     splits = data.load("digits", env.data_dir, fake=env.smoke)
+    splits.check_examples(max(config.examples))
     begin(env)
     task = build(config, splits)
     seeds = members_of(config, task.hyper)

@@ -21,6 +21,7 @@ from jaxvision.tasks.together import together
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.population import members_of
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -44,9 +45,9 @@ class Config(TrainConfig):
     log_every: str = "500 steps"
     checkpoint_every: str = "1500 steps"
     eval_batch_size: int = 400
-    hidden_units: int = 32
+    hidden_units: PositiveInt = 32
     """Width of each hidden layer."""
-    points: int = 400
+    points: PositiveInt = 400
     """Points of each set in training, and as many in validation."""
 
 

@@ -23,6 +23,7 @@ from jaxvision.ops.finite_differences import central_difference, forward_differe
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import RunConfig
 from jaxvision.training.population import stack
+from jaxvision.training.ranges import PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result
 
@@ -36,13 +37,13 @@ EXACT = 1e-17  # what an error of 0 is drawn as
 class Config(RunConfig):
     """Three ways to a gradient."""
 
-    population: int = 10
+    population: PositiveInt = 10
     """Seeds the networks are drawn from, from --seed on; what counts is the largest error."""
-    examples: int = 20
+    examples: PositiveInt = 20
     """Digits in the batch."""
-    hidden_units: int = 8
+    hidden_units: PositiveInt = 8
     """Width of the hidden layer."""
-    h: float = 1e-4
+    h: PositiveFloat = 1e-4
     """Step of the differences."""
 
 
@@ -122,8 +123,7 @@ def errors_of(function, by_hand, h, params):
 
 
 def run(config, env):
-    digits = data.load("digits", env.data_dir, fake=env.smoke).train
-    few = digits.gather(np.arange(min(config.examples, len(digits))))
+    few = data.load("digits", env.data_dir, fake=env.smoke).few(config.examples).train.resident()
     steps = 10.0 ** np.arange(-13, -0.5, 0.5)
     begin(env)
     with jax.enable_x64(True):

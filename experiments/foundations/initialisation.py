@@ -23,6 +23,7 @@ from jaxvision.training.config import TrainConfig
 from jaxvision.training.fitting import initial_state
 from jaxvision.training.learning_curves import learning_curves
 from jaxvision.training.population import members_of
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -41,9 +42,9 @@ class Config(TrainConfig):
     log_every: str = "10 steps"
     eval_every: str = "200 steps"
     checkpoint_every: str = "200 steps"
-    hidden_layers: int = 10
+    hidden_layers: PositiveInt = 10
     """Number of hidden layers of the ReLU network; that of sigmoids has two."""
-    width: int = 64
+    width: PositiveInt = 64
     """Units in each."""
 
 

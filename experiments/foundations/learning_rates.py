@@ -24,6 +24,7 @@ from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.learning_curves import learning_curves
 from jaxvision.training.population import members_of
+from jaxvision.training.ranges import PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, cosine, inverse_time, plateau, step_decay, warm_up
 from jaxvision.training.study import begin, study_result, train_part
@@ -44,9 +45,9 @@ class Config(TrainConfig):
     log_every: str = "10 steps"
     eval_every: str = "400 steps"
     checkpoint_every: str = "400 steps"
-    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.7, 1.0, 10.0, 1e3, 1e4)
+    rates: tuple[PositiveFloat, ...] = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.7, 1.0, 10.0, 1e3, 1e4)
     """Learning rates from low to high."""
-    units: int = 32
+    units: PositiveInt = 32
     """Width of both hidden layers."""
 
 

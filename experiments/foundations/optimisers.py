@@ -26,6 +26,7 @@ from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.descent import descend, parabola, valley
 from jaxvision.training.optimizers import OPTIMIZERS, adadelta, momentum_gradient, momentum_velocity
+from jaxvision.training.ranges import FractionBelowOne, PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import step_decay
 from jaxvision.training.study import begin, study_result
@@ -39,21 +40,21 @@ class Config(TrainConfig):
     steps: int = 120
     learning_rate: float = 0.09
     population: int = 10
-    momentum: float = 0.5
+    momentum: FractionBelowOne = 0.5
     """Part of the last step that momentum adds to the next."""
-    nesterov_rate: float = 0.06
+    nesterov_rate: PositiveFloat = 0.06
     """Learning rate of Nesterov's form, stable below (2 + 2 momentum) / (1 + 2 momentum) / steepness only."""
-    adaptive_rate: float = 0.3
+    adaptive_rate: PositiveFloat = 0.3
     """Learning rate of Adam, AdaGrad and RMSProp."""
-    adadelta_epsilon: float = 1e-2
+    adadelta_epsilon: PositiveFloat = 1e-2
     """What AdaDelta adds to its averages; its first steps are about as large as the root of it."""
-    steepness: float = 20.0
+    steepness: PositiveFloat = 20.0
     """Curvature across the valley, that along it being 1."""
-    radius: float = 1e-2
+    radius: PositiveFloat = 1e-2
     """How near the minimum counts as there."""
-    drawn_steps: int = 40
+    drawn_steps: PositiveInt = 40
     """Steps of each path that are drawn."""
-    zigzag_steps: int = 20
+    zigzag_steps: PositiveInt = 20
     """Steps among which the turns of gradient descent are counted."""
 
 

@@ -26,6 +26,7 @@ from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.masks import not_bias_or_norm
 from jaxvision.training.optimizers import with_weight_decay
 from jaxvision.training.population import Member, members_of
+from jaxvision.training.ranges import Fraction, FractionBelowOne, NonNegativeFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -47,21 +48,21 @@ class Config(TrainConfig):
     eval_batch_size: int = 200
     patience: int = 5
     """Evaluations without a lower validation loss after which early stopping stops; the others aren't stopped."""
-    hidden_units: int = 64
+    hidden_units: PositiveInt = 64
     """Width of the hidden layer."""
-    examples: int = 200
+    examples: PositiveInt = 200
     """Training images."""
-    wrong_labels: float = 0.2
+    wrong_labels: Fraction = 0.2
     """Part of the training labels that is replaced by random ones."""
-    l2: float = 3e-2
+    l2: NonNegativeFloat = 3e-2
     """Weight of the sum of squares of the weights in the loss; coupled weight decay of twice that."""
-    l1: float = 1e-2
+    l1: NonNegativeFloat = 1e-2
     """Weight of the sum of absolute weights in the loss."""
-    weight_decay: float = 3.0
+    weight_decay: NonNegativeFloat = 3.0
     """Decoupled weight decay, relative to the learning rate."""
-    dropout_rate: float = 0.5
+    dropout_rate: FractionBelowOne = 0.5
     """Probability of a hidden unit to be dropped."""
-    dropout_samples: int = 50
+    dropout_samples: PositiveInt = 50
     """Networks drawn from one by Monte-Carlo dropout."""
 
 
@@ -117,11 +118,10 @@ def lowest_before_stopping(part, patience):
 
 
 def with_few_and_wrong_labels(splits, config):
-    few = splits.train.take(np.arange(min(config.examples, len(splits.train))))
-    wrong = data.with_random_labels(
-        few, config.wrong_labels, classes=len(splits.info.class_names), seed=config.seed
-    )
-    return replace(splits, train=wrong)
+    few = splits.few(config.examples)
+    classes = len(splits.info.class_names)
+    wrong = data.with_random_labels(few.train, config.wrong_labels, classes=classes, seed=config.seed)
+    return replace(few, train=wrong)
 
 
 def settings_of(config):
@@ -135,6 +135,8 @@ def settings_of(config):
 
 
 def run(config, env):
+    if env.smoke:
+        config = replace(config, examples=32)
     splits = with_few_and_wrong_labels(data.load("digits", env.data_dir, fake=env.smoke), config)
     begin(env)
     task, settings = build(config, splits), settings_of(config)

@@ -24,6 +24,7 @@ from jaxvision.tasks.together import together
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.masks import not_bias_or_norm
+from jaxvision.training.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.study import begin, study_result, train_part
@@ -47,13 +48,13 @@ class Config(TrainConfig):
     eval_every: str = "500 steps"
     log_every: str = "250 steps"
     checkpoint_every: str = "1500 steps"
-    l2: float = 1e-3
+    l2: NonNegativeFloat = 1e-3
     """Weight of the sum of squares of the weights in the loss."""
-    noise: float = 0.35
+    noise: NonNegativeFloat = 0.35
     """Standard deviation of the heaps, whose centres are 1.04 apart."""
-    points: int = 600
+    points: PositiveInt = 600
     """Points in training, and as many in validation."""
-    band: float = 0.1
+    band: PositiveFloat = 0.1
     """How near to where two classes meet a point counts as near."""
 
 

@@ -22,6 +22,7 @@ from jaxvision.losses import softmax_cross_entropy
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import RunConfig
 from jaxvision.training.gradient_flow import gradient_norms
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result
 
@@ -30,13 +31,13 @@ from jaxvision.training.study import begin, study_result
 class Config(RunConfig):
     """Gradients of deep multilayer perceptrons at initialisation."""
 
-    batch_size: int = 128
+    batch_size: PositiveInt = 128
     """Digits whose loss is differentiated, others for every seed."""
-    population: int = 10
+    population: PositiveInt = 10
     """Seeds the networks are drawn from, from --seed on; what counts is the worst."""
-    hidden_layers: int = 10
+    hidden_layers: PositiveInt = 10
     """Number of hidden layers."""
-    width: int = 64
+    width: PositiveInt = 64
     """Units in each."""
 
 

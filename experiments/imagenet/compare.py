@@ -21,6 +21,7 @@ from jaxvision.launch import launch
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.progress import ProgressBar
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.study import begin, study_result
 
@@ -51,9 +52,9 @@ class Config(TrainConfig):
     batch_size: int = 1
     models: tuple[str, ...] = tuple(TOP1)
     """Which of them."""
-    image_size_px: int = 224
+    image_size_px: PositiveInt = 224
     """Height and width of the images."""
-    repeats: int = 5
+    repeats: PositiveInt = 5
     """Times each is measured; the median counts."""
 
 

@@ -27,6 +27,7 @@ from jaxvision.parallel.multihost import is_lead
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.evaluate import make_evaluate
+from jaxvision.training.ranges import PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.state import digest
 from jaxvision.training.study import begin, study_result
@@ -45,15 +46,15 @@ class Config(TrainConfig):
     """Name of a model of the house."""
     weights: str = ""
     """A weight file; if none is given, the published one is fetched."""
-    resize_px: int | None = None
+    resize_px: PositiveInt | None = None
     """What the weights expect of the shorter side; as the published ones of their layout if not given."""
-    crop_px: int | None = None
+    crop_px: PositiveInt | None = None
     """The same of the square cut from the centre."""
     interpolation: Interpolation | None = None
     """The same of the kernel that scales."""
     mean: tuple[float, float, float] | None = None
     """The same of the mean of each channel, on the scale from 0 to 1."""
-    std: tuple[float, float, float] | None = None
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     """The same of its standard deviation."""
     ten_crop: bool = True
     """Whether to look at ten crops of every image too."""

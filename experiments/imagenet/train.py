@@ -27,6 +27,7 @@ from jaxvision.tasks.classification import classification_figures, classificatio
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.masks import not_bias_or_norm
 from jaxvision.training.optimizers import momentum_gradient, with_weight_decay
+from jaxvision.training.ranges import FractionBelowOne, NonNegativeFloat, PositiveFloat, PositiveInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled, warm_up
 
@@ -69,7 +70,7 @@ class Config(TrainConfig):
 
     epochs: float = 90.0
     batch_size: int = 1024
-    learning_rate: float | None = None
+    learning_rate: PositiveFloat | None = None
     """Step size of the optimiser at its highest."""
     eval_batch_size: int = 1024
     dataset: str = "imagenet"
@@ -78,19 +79,19 @@ class Config(TrainConfig):
     """Which network."""
     optimizer: Literal["momentum", "adam"] | None = None
     """Momentum with an L2 penalty on weights, or Adam with decoupled weight decay."""
-    momentum: float = 0.9
+    momentum: FractionBelowOne = 0.9
     """Part of the last step that momentum adds to the next."""
-    weight_decay: float | None = None
+    weight_decay: NonNegativeFloat | None = None
     """Strength of the penalty; of the decoupled decay, relative to the learning rate."""
-    clip_norm: float | None = None
+    clip_norm: NonNegativeFloat | None = None
     """Longer gradients are scaled to this length; 0 leaves all alone."""
-    warmup_epochs: float | None = None
+    warmup_epochs: NonNegativeFloat | None = None
     """Epochs over which the learning rate rises."""
-    label_smoothing: float | None = None
+    label_smoothing: FractionBelowOne | None = None
     """Part of the target that all classes share."""
-    image_size_px: int = 224
+    image_size_px: PositiveInt = 224
     """Height and width of the images the network sees."""
-    stored_px: int = 256
+    stored_px: PositiveInt = 256
     """Height and width of the images parts are taken from."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type the network computes in; parameters, statistics and logits are float32."""

@@ -16,6 +16,7 @@ from jaxvision import augment, data, plots
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures, classification_task, responses_figure
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import NonNegativeInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled
 
@@ -27,7 +28,7 @@ class Config(TrainConfig):
     epochs: float = 8.0
     batch_size: int = 64
     learning_rate: float = 3e-3
-    max_shift_px: int = 1
+    max_shift_px: NonNegativeInt = 1
     """Largest random shift of a training image."""
     pool: bool = True
     """Max-pooling after the filters; without it the classifier has 51,840 weights."""

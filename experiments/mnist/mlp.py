@@ -16,6 +16,7 @@ from jaxvision import augment, data, plots
 from jaxvision.launch import launch
 from jaxvision.tasks.classification import classification_figures, classification_task
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import FractionBelowOne, PositiveInt
 from jaxvision.training.run import finish, train
 from jaxvision.training.schedules import cosine, scheduled
 
@@ -30,9 +31,9 @@ class Config(TrainConfig):
     checkpoint_every: str = "5 epochs"
     log_every: str = "0.25 epochs"
     steps_per_dispatch: int = 256
-    hidden_units: int = 64
+    hidden_units: PositiveInt = 64
     """Width of the hidden layer."""
-    dropout_rate: float = 0.0
+    dropout_rate: FractionBelowOne = 0.0
     """Probability of a hidden unit to be dropped."""
 
 

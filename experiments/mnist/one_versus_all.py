@@ -17,6 +17,7 @@ from jaxvision.launch import launch
 from jaxvision.tasks.perceptrons import answers, perceptron_task
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
+from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import finish, train
 
 
@@ -30,7 +31,7 @@ class Config(TrainConfig):
     steps_per_dispatch: int = 256
     eval_every: str = "0.1 epochs"
     log_every: str = "0.02 epochs"
-    shown: int = 8
+    shown: PositiveInt = 8
     """Images without an answer, and images with several, to be drawn."""
 
 

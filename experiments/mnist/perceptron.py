@@ -21,6 +21,7 @@ from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.fitting import make_trainer
 from jaxvision.training.population import members_of
+from jaxvision.training.ranges import NonNegativeInt
 from jaxvision.training.run import finish, train, training_order
 
 
@@ -34,7 +35,7 @@ class Config(TrainConfig):
     steps_per_dispatch: int = 256
     eval_every: str = "0.25 epochs"
     log_every: str = "0.05 epochs"
-    moments: tuple[int, ...] = (4, 8, 128, 256, 1024, 4096, 8192)
+    moments: tuple[NonNegativeInt, ...] = (4, 8, 128, 256, 1024, 4096, 8192)
     """Steps after which the weights are drawn, besides the last."""
 
 

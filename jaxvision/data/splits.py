@@ -75,6 +75,16 @@ class Splits:
         info = replace(self.info, class_names=tuple(class_names), sizes=sizes)
         return Splits(info, train, validation, lambda: chosen(self._test()))
 
+    def few(self, examples: int) -> "Splits":
+        """Only the first training examples, so many. Raises InputError if there are not as many."""
+        self.check_examples(examples)
+        return replace(self, train=self.train.take(np.arange(examples)))
+
+    def check_examples(self, examples: int) -> None:
+        """Raise InputError if training on so many examples is not possible."""
+        if not 1 <= examples <= len(self.train):
+            raise InputError(f"{self.info.name}: {examples} training examples, expected 1 to {len(self.train)}")
+
     def development(self) -> "Splits":
         """Train and validation as one training split, for cross-validation or a last training before the test."""
         if self.validation is None:

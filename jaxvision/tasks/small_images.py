@@ -16,6 +16,7 @@ from jaxvision.errors import InputError
 from jaxvision.tasks.classification import classification_task
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.optimizers import momentum_gradient, with_weight_decay
+from jaxvision.training.ranges import FractionBelowOne, NonNegativeFloat, NonNegativeInt
 from jaxvision.training.run import Task
 from jaxvision.training.schedules import scheduled
 
@@ -31,11 +32,11 @@ class Recipe(TrainConfig):
     learning_rate: float = 0.1
     dataset: str = "cifar10"
     """Name of a prepared data set, such as a folder of images."""
-    momentum: float = 0.9
+    momentum: FractionBelowOne = 0.9
     """Part of the last step that is added to the next."""
-    weight_decay: float = 1e-4
+    weight_decay: NonNegativeFloat = 1e-4
     """Weight of half the sum of squares of the parameters in the loss."""
-    padding: int = 4
+    padding: NonNegativeInt = 4
     """Pixels an image is padded by before it is cropped back at random."""
 
 

@@ -5,23 +5,14 @@ from dataclasses import asdict, dataclass, replace
 
 from jaxvision.errors import InputError
 from jaxvision.training.durations import to_steps
-
-LEAST = {
-    "seed": 0,
-    "patience": 0,
-    "batch_size": 1,
-    "eval_batch_size": 1,
-    "keep_checkpoints": 1,
-    "steps_per_dispatch": 1,
-    "population": 1,
-}
+from jaxvision.training.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Seed, check_ranges, flag
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """What every experiment has; all that one has which trains nothing by steps."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Root of every random number of the run."""
 
     def completed(self) -> "RunConfig":
@@ -37,25 +28,25 @@ class TrainConfig(RunConfig):
     """Length of training in passes over the training split; giving --steps overrides it."""
     steps: int = 0
     """Length of training in updates, 0 to go by epochs; giving --epochs overrides it."""
-    batch_size: int = 128
+    batch_size: PositiveInt = 128
     """Examples an update, over all devices."""
-    learning_rate: float = 1e-3
+    learning_rate: PositiveFloat = 1e-3
     """Step size of the optimiser at its highest."""
     eval_every: str = "1 epoch"
     """How often to evaluate on the validation split: '100 steps', '1 epoch', '50000 examples'."""
-    eval_batch_size: int = 1024
+    eval_batch_size: PositiveInt = 1024
     """Examples an evaluation call, over all devices."""
     checkpoint_every: str = "1 epoch"
     """How often to save a checkpoint: '100 steps', '1 epoch', '50000 examples'."""
-    keep_checkpoints: int = 5
+    keep_checkpoints: PositiveInt = 5
     """How many of the newest checkpoints to keep."""
     log_every: str = "50 steps"
     """How often to write the training loss to metrics.jsonl."""
-    steps_per_dispatch: int = 1
+    steps_per_dispatch: PositiveInt = 1
     """Updates in one call to the devices; more than 1 keeps the training set on the devices."""
-    patience: int = 0
+    patience: NonNegativeInt = 0
     """Stop after so many evaluations without a lower validation loss and restore the best; 0 never stops."""
-    population: int = 1
+    population: PositiveInt = 1
     """Seeds trained at once, from --seed on; the result is their mean and standard deviation."""
     vary: tuple[str, ...] = ()
     """Numbers to try with every seed, trained at once as well, such as 'learning_rate=0.01,0.1'."""
@@ -76,7 +67,7 @@ def resolve(config: RunConfig) -> RunConfig:
     """The config with one length of training, if it has any, and with numbers that make sense.
 
     Raises:
-      InputError: both lengths were given, or a number that has to be positive is not.
+      InputError: both lengths were given, or a number out of its range.
     """
     config = config.completed()
     if isinstance(config, TrainConfig):
@@ -98,18 +89,14 @@ def one_length(config: TrainConfig) -> TrainConfig:
 
 
 def check_numbers(config: RunConfig) -> None:
-    """Raise InputError for the first number or duration that makes no sense, as a flag."""
-    for name, least in LEAST.items():
-        if getattr(config, name, least) < least:
-            raise InputError(f"--{flag(name)} {getattr(config, name)}: expected at least {least}")
+    """Raise InputError for the first number out of its range or duration that makes no sense, as a flag."""
+    check_ranges(config)
     if isinstance(config, TrainConfig):
-        check_training(config)
+        check_durations(config)
 
 
-def check_training(config: TrainConfig) -> None:
-    """Raise InputError for a learning rate or the first duration that makes no sense, as a flag."""
-    if not 0 < config.learning_rate < float("inf"):
-        raise InputError(f"--learning-rate {config.learning_rate}: expected a positive number")
+def check_durations(config: TrainConfig) -> None:
+    """Raise InputError for the first duration that makes no sense, as a flag."""
     length = "steps" if config.steps else "epochs"
     durations = {length: f"{getattr(config, length)} {length}"}
     durations |= {name: getattr(config, name) for name in ("log_every", "eval_every", "checkpoint_every")}
@@ -118,11 +105,6 @@ def check_training(config: TrainConfig) -> None:
             config.in_steps(duration, 1)
         except InputError as error:
             raise InputError(f"--{flag(name)}: {error}") from None
-
-
-def flag(name: str) -> str:
-    """A field's name on the command line."""
-    return name.replace("_", "-")
 
 
 def shrink(config: RunConfig, devices: int) -> RunConfig:

@@ -158,3 +158,12 @@ def test_a_fold_order_shows_all_but_what_is_held_out(splits):
     np.testing.assert_array_equal(np.sort(second.reshape(30, 2), 1), [[0, 1]] * 30)
     with pytest.raises(ValueError, match="shorter"):
         splits.fold_order(4, [0, 5], [np.array([0])])
+
+
+def test_few_are_the_first(splits):
+    few = splits.few(5)
+    np.testing.assert_array_equal(few.train.labels, splits.train.labels[:5])
+    assert few.validation is splits.validation
+    for examples in (0, 65):
+        with pytest.raises(InputError, match=f"mnist: {examples} training examples, expected 1 to 64"):
+            splits.few(examples)
