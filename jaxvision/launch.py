@@ -69,7 +69,7 @@ def launch(run, config_class) -> None:
         workdir.check()
         if result := workdir.result():
             print(f"{path} holds the finished run:")
-            print_result(result, path)
+            print_result(result, path, trial=flags.smoke)
             return
         layout = make_layout(flags.parallel)
         run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))

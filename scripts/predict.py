@@ -24,6 +24,7 @@ from jaxvision.errors import InputError
 from jaxvision.launch import fail
 from jaxvision.models.resnet_cifar import ResNetCifar
 from jaxvision.ops.resampling import Interpolation
+from jaxvision.plots.files import check_name
 from jaxvision.training.workdir import write_json
 
 BATCH = 32
@@ -83,8 +84,10 @@ def predict(
         raise InputError(f"{', '.join(flags)}: expected the --model they are for; a run knows its own")
     if top < 1:
         raise InputError(f"--top {top}: expected at least 1")
-    if figure and len(images) > MOST_DRAWN:
-        raise InputError(f"--figure: {len(images)} images, expected at most {MOST_DRAWN} in one figure")
+    if figure:
+        check_name(figure)
+        if len(images) > MOST_DRAWN:
+            raise InputError(f"--figure: {len(images)} images, expected at most {MOST_DRAWN} in one figure")
     for path in images:
         if isinstance(found := inspect(path), str):
             raise InputError(f"{path}: {found}")

@@ -106,14 +106,15 @@ def test_bad_flags(command, tmp_path, flags, named):
 
 
 @pytest.mark.parametrize(
-    ("flags", "named"),
+    ("experiment", "flags", "named"),
     [
-        (["--dropout-rate", "1.5"], ["dropout rate", "1.5"]),
-        (["--max-shift-px", "-1"], ["max_shift_px", "-1"]),
+        ("digits.cnn", ["--dropout-rate", "1.5"], ["--dropout-rate 1.5", "from 0 to below 1"]),
+        ("mnist.multiperceptron", ["--act", "swoosh"], ["swoosh"]),
+        ("folder.classify", ["--model", "lenet6"], ["lenet6"]),
     ],
 )
-def test_what_the_model_refuses_leaves_nothing(command, tmp_path, flags, named):
-    code, _, errors = command("--smoke", *flags, "--workdir", tmp_path / "run", experiment="digits.cnn")
+def test_what_the_model_refuses_leaves_nothing(command, tmp_path, experiment, flags, named):
+    code, _, errors = command("--smoke", *flags, "--workdir", tmp_path / "run", experiment=experiment)
     assert_one_message(code, errors, *named)
     assert list(tmp_path.iterdir()) == []
 

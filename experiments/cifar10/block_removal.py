@@ -1,6 +1,6 @@
 """Residual networks behave like ensembles: without any one block they still work, plain networks do not.
 
-COURSE C8; Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks",
+Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks",
 sections 4.1 and 4.2. A residual and a plain network are trained by the recipe of `tasks.small_images`; then
 each block is taken out by itself, and up to six at random. Of a block that is taken out its shortcut remains; in
 the plain network, what came into it goes on.

@@ -1,6 +1,6 @@
 """The course's CIFAR-10 network: C1 P2(max) C3 P4(average) C5 P6(average) F7 F8, with dropout.
 
-COURSE C3; the sizes are those of Krizhevsky's cuda-convnet "quick" network, 145,578 parameters (about 75 %
+The sizes are those of Krizhevsky's cuda-convnet "quick" network, 145,578 parameters (about 75 %
 without augmentation on the original images). Flips and shifts as augmentation, Adam with cosine decay.
 
   scripts/run experiments.cifar10.course_cnn --workdir runs/course_cnn

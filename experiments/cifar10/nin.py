@@ -1,6 +1,6 @@
 """Network in Network on CIFAR-10.
 
-COURSE C6; Lin, Chen & Yan 2013, "Network in network", section 4.2: convolutions with small perceptrons between
+Lin, Chen & Yan 2013, "Network in network", section 4.2: convolutions with small perceptrons between
 them, dropout, and global average pooling instead of dense layers. Published test error: 10.41 %, with shifts and
 flips 8.81 %. The paper leaves the recipe open: it is that of `tasks.small_images`, with a smaller learning rate.
 

@@ -1,6 +1,6 @@
 """Degradation: a deeper plain network learns the training images worse, a deeper residual network does not.
 
-COURSE C8; He et al. 2015, "Deep residual learning for image recognition", section 4.2 and figure 6: with 20 and 56
+He et al. 2015, "Deep residual learning for image recognition", section 4.2 and figure 6: with 20 and 56
 layers, by the recipe of `tasks.small_images`. What is compared is the error on the *training* images, so
 that over-fitting explains nothing: the larger network could do all the smaller one does.
 

@@ -1,6 +1,6 @@
 """Residual networks on CIFAR-10, by the recipe of their paper.
 
-COURSE C8; He et al. 2015, "Deep residual learning for image recognition", section 4.2; `tasks.small_images` is the
+He et al. 2015, "Deep residual learning for image recognition", section 4.2; `tasks.small_images` is the
 recipe. Published test errors of ResNet-20, 32, 44, 56, 110 and 1202: 8.75, 7.51, 7.17, 6.97, 6.43 and 7.93 %.
 
   scripts/run experiments.cifar10.resnet --workdir runs/resnet20

@@ -1,6 +1,6 @@
 """VGG on CIFAR-10, with batch normalisation.
 
-COURSE C5; Simonyan & Zisserman 2014, "Very deep convolutional networks for large-scale image recognition", made for
+Simonyan & Zisserman 2014, "Very deep convolutional networks for large-scale image recognition", made for
 small images as Liu & Deng 2015 ("Very deep convolutional neural network based image classification using small
 training sample size") do: the five pools leave one pixel, and the dense layers are 512 wide. By the recipe of
 `tasks.small_images`, with a smaller learning rate and more weight decay. Published test error of D with

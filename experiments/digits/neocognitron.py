@@ -1,6 +1,6 @@
 """Neocognitron: features learned without labels tell digits apart, and a shift by one pixel hurts them less.
 
-COURSE C13; Fukushima 1980, "Neocognitron: a self-organizing neural network model for a mechanism of pattern
+Fukushima 1980, "Neocognitron: a self-organizing neural network model for a mechanism of pattern
 recognition unaffected by shift in position". Two stages of S-cells and C-cells see every training digit once and
 learn by competition which features there are. What their last C-cells say, and the pixels themselves, are then read
 out by a linear classifier, ridge regression. Both are tested on digits as they are and shifted by one pixel.

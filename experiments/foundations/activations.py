@@ -1,6 +1,6 @@
 """Activations: each with its derivative, and how much a deep network learns with it in the same number of steps.
 
-COURSE A8. The ten activations of the course are drawn. The nine that have a gradient are then the activation of a
+The ten activations of the course are drawn. The nine that have a gradient are then the activation of a
 multilayer perceptron of several hidden layers, all as wide after the activation, that start from Xavier's weights
 and learn the handwritten digits with momentum; each is a population of five seeds, on the same batches. A sigmoid
 passes at most a quarter of a gradient on (Glorot & Bengio 2010, "Understanding the difficulty of training deep

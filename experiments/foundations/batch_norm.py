@@ -1,6 +1,6 @@
 """Batch normalisation under another light: accuracy falls, and statistics of unlabelled target images restore it.
 
-COURSE A11. A multilayer perceptron with batch normalisation learns the handwritten digits. It is evaluated with the
+A multilayer perceptron with batch normalisation learns the handwritten digits. It is evaluated with the
 running statistics of training and with population statistics computed after it (Ioffe & Szegedy 2015, "Batch
 normalization", algorithm 2), then on digits that are paler, brighter and noisy, then there again with statistics
 of other such images, without their labels (Li et al. 2016, "Revisiting batch normalization for practical domain

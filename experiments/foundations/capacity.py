@@ -1,6 +1,6 @@
 """Capacity: the larger a network, the further its training accuracy runs ahead, until all is learned by heart.
 
-COURSE A7. Multilayer perceptrons from 2 to 128 units wide, and from one to three hidden layers deep, learn 200
+Multilayer perceptrons from 2 to 128 units wide, and from one to three hidden layers deep, learn 200
 handwritten digits of which a fifth have a wrong label. Small ones can't learn even the right labels; large ones
 learn the wrong ones by heart (Zhang et al. 2017, "Understanding deep learning requires rethinking generalization",
 section 2). Once a network can do that, still wider ones get no worse (Belkin et al. 2019, "Reconciling modern

@@ -1,6 +1,6 @@
 """More data: the gap between training and validation accuracy closes as examples are added.
 
-COURSE A7. One multilayer perceptron with a hidden layer learns from 50 to 1,200 handwritten digits, always for as
+One multilayer perceptron with a hidden layer learns from 50 to 1,200 handwritten digits, always for as
 many steps. It can tell apart all it is shown, whatever that is worth; what it takes to get the rest right is more
 examples (Goodfellow et al. 2016, "Deep Learning", figure 5.4). Each size is five seeds with examples of their own;
 all sizes are trained at once, as one population.

@@ -1,6 +1,6 @@
 """Decision surfaces: where a linear classifier fails and a hidden layer helps, on seven sets of points in a plane.
 
-COURSE A3, A7. A linear softmax classifier and perceptrons of one and two hidden layers learn every set; each
+A linear softmax classifier and perceptrons of one and two hidden layers learn every set; each
 colours the plane by its class probabilities, pale where it is unsure. A line can't separate XOR (Minsky & Papert
 1969, "Perceptrons") nor a circle from one around it; a hidden layer can. All sets and seeds are members of one
 population.

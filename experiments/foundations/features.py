@@ -1,6 +1,6 @@
 """Features, engineered and learned: what makes classes linearly separable that are not.
 
-COURSE A7. On four sets of points that no line separates, a linear classifier fails on x and y and succeeds on
+On four sets of points that no line separates, a linear classifier fails on x and y and succeeds on
 features chosen for the set: a product, a radius, the angle along a spiral. A multilayer perceptron is given x and y
 and finds such features by itself (Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating
 errors"). Its last hidden layer has two units, so that the plane in which its head separates the classes can be

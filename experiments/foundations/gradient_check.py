@@ -1,6 +1,6 @@
 """Gradients by hand, by differences and by automatic differentiation agree.
 
-COURSE A6. Backpropagation derived by hand (delta, delta^T x, sum of delta, 1 - y^2) for a multiperceptron and for a
+Backpropagation derived by hand (delta, delta^T x, sum of delta, 1 - y^2) for a multiperceptron and for a
 multilayer perceptron (Rumelhart, Hinton & Williams 1986, equations 4 to 7), on handwritten digits in float64 and
 for the weights of ten seeds, beside `jax.grad` and beside forward and central differences. A smaller step h makes a
 difference more exact until rounding takes over, at about eps^(1/2) for the forward and eps^(1/3) for the central

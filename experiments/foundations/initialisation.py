@@ -1,6 +1,6 @@
 """Initialisation: zero weights never tell units apart, small ones silence deep layers, He's keep the signal.
 
-COURSE A9. A multilayer perceptron of ten hidden layers of rectified linear units starts from zeros, from small
+A multilayer perceptron of ten hidden layers of rectified linear units starts from zeros, from small
 random numbers, from Xavier's and from He's weights. Its activations are shown layer by layer before training, its
 loss while it learns the handwritten digits (Glorot & Bengio 2010, figure 6; He et al. 2015, "Delving deep into
 rectifiers", section 2.2 and figure 3). From zeros a ReLU network learns the frequencies of the classes and nothing

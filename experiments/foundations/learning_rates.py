@@ -1,6 +1,6 @@
 """Learning rates: too low and nothing is learnt in time, too high and nothing is learnt at all; and schedules.
 
-COURSE A10. Stochastic gradient descent trains one multilayer perceptron on the handwritten digits at learning rates
+Stochastic gradient descent trains one multilayer perceptron on the handwritten digits at learning rates
 over eight decades, three seeds each, all in one population on the same minibatches. Members whose loss is no longer
 finite stay as they were. Beside them the course's schedules, from one learning rate: step decay, inverse decay,
 cosine, warm-up before it, and reduction on a plateau, which goes by the loss. Goodfellow et al. 2016, "Deep

@@ -1,6 +1,6 @@
 """Optimisers: the ways they take down a parabola and along a valley, where gradient descent zig-zags.
 
-COURSE A10. Batch gradient descent, momentum in both written forms, Nesterov's form, Adam, AdaGrad, AdaDelta and
+Batch gradient descent, momentum in both written forms, Nesterov's form, Adam, AdaGrad, AdaDelta and
 RMSProp descend y = x^2 - 5 x + 2 and the valley (x^2 + 20 y^2) / 2 from random places on its sides. Gradient
 descent crosses the floor with every step; momentum cancels what goes across and adds up what goes along (Polyak
 1964; Sutskever et al. 2013, "On the importance of initialization and momentum", section 2). The two forms of

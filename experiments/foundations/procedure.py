@@ -1,6 +1,6 @@
 """The whole procedure: choose hyperparameters on validation data, retrain the winner, open the test set once.
 
-COURSE A12, in eight steps: (1) training set D, validation set V, test set T; (2) D's mean image is subtracted;
+In eight steps: (1) training set D, validation set V, test set T; (2) D's mean image is subtracted;
 (3) pixels then lie in [-1, 1]; (4) a multilayer perceptron; (5) Adam with decoupled weight decay and a cosine
 schedule; (6) epochs that visit every example once, in a new order, with D and V watched; (7) learning rate and
 weight decay chosen by the loss on V, from a grid, at random (Bergstra & Bengio 2012) or by Optuna, every setting

@@ -1,6 +1,6 @@
 """Regularisers: each narrows the gap between training and validation accuracy of a network that learns by heart.
 
-COURSE A11. A wide multilayer perceptron learns 200 handwritten digits of which a fifth have a wrong label, ten
+A wide multilayer perceptron learns 200 handwritten digits of which a fifth have a wrong label, ten
 seeds at once: as it is, with an L2 and an L1 penalty in the loss, with decoupled weight decay (Loshchilov & Hutter
 2019), with dropout (Srivastava et al. 2014), with early stopping (Prechelt 1998), and the ten as an ensemble. With
 dropout left on after training (Gal & Ghahramani 2016) a network also says what it is unsure of.

@@ -1,6 +1,6 @@
 """Softmax and hinge: two losses for one linear classifier.
 
-COURSE A3, A4, A5. Softmax cross-entropy asks for the whole probability of the right class, the hinge loss of the
+Softmax cross-entropy asks for the whole probability of the right class, the hinge loss of the
 support vector machine for a margin of 1 over every other class and then for no more (Weston & Watkins 1999). On the
 handwritten digits they are as good as each other. On three heaps of points that overlap, the softmax is unsure
 where the classes meet and sure elsewhere; the hinge has scores, but no probabilities. Both have a penalty

@@ -1,6 +1,6 @@
 """Vanishing gradients: how much of the gradient reaches each layer of a deep network before it is trained.
 
-COURSE A8. Multilayer perceptrons of ten hidden layers see a minibatch of handwritten digits; for each hidden layer
+Multilayer perceptrons of ten hidden layers see a minibatch of handwritten digits; for each hidden layer
 the norm of the gradient at its weights is measured, from ten seeds. (That of the logits' layer says how large the
 activations are.) With sigmoids it falls by orders of magnitude on its way to the images (Glorot & Bengio 2010,
 "Understanding the difficulty of training deep feedforward neural networks", section 4.2). Rectified linear units

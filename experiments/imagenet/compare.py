@@ -1,6 +1,6 @@
 """Architectures compared: accuracy, multiply-adds, parameters, measured speed and memory.
 
-COURSE C12; the figure is that of Canziani, Paszke & Culurciello 2016, "An analysis of deep neural network models
+The figure is that of Canziani, Paszke & Culurciello 2016, "An analysis of deep neural network models
 for practical applications", figure 2. Accuracies are the published ones of the weight files everybody has (of
 MobileNet v1, the paper's); everything else is counted or measured here.
 

@@ -1,6 +1,6 @@
 """Published weights on ImageNet, or on any prepared set of their classes, by one look at an image and by ten.
 
-COURSE D1: top-1 and top-5 accuracy; and test-time augmentation with the four corners, the centre and their mirror
+Top-1 and top-5 accuracy; and test-time augmentation with the four corners, the centre and their mirror
 images (Krizhevsky et al. 2012, section 4.1), by the course's majority vote and by averaging probabilities. Every
 image, stored as its file came, goes through the preprocessing recorded for the weights, pixel by pixel as in
 torchvision; the ten crops are of the central square of what it was resized to. Images that are small in their
@@ -120,12 +120,12 @@ def run(config, env):
     once = make_evaluate(make_once_fn(model, preprocess), env.layout, config.eval_batch_size)
     once(variables, test.take(np.arange(min(len(test), config.eval_batch_size))))  # compiles
     started = time.perf_counter()
-    metrics = once(variables, test)
+    metrics = once(variables, test, "one look at an image")
     seconds = time.perf_counter() - started
     if config.ten_crop:
         squares = load_splits(config, env, replace(preprocess, crop_px=preprocess.resize_px))
         ten = make_evaluate(make_ten_crop_fn(model, preprocess), env.layout, config.eval_batch_size)
-        metrics |= ten(variables, squares.open_test(opened, sha256))
+        metrics |= ten(variables, squares.open_test(opened, sha256), "ten looks at an image")
     metrics = {name: float(value) for name, value in metrics.items()}
     result = study_result(
         env,

@@ -1,6 +1,6 @@
 """ImageNet from scratch: the recipes of a ResNet-50, a small Vision Transformer and GoogLeNet.
 
-COURSE D1, C7, C8, C10. ResNet-50 as in Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1: momentum, a
+ResNet-50 as in Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1: momentum, a
 learning rate of 0.1 for every 256 images of a batch that rises over five epochs, weight decay on weights only, 90
 epochs; with a cosine instead of steps and labels smoothed by 0.1 it is the usual baseline of 76 to 77 %. GoogLeNet
 by the same recipe, with the losses of its two auxiliary classifiers added at 0.3 (Szegedy et al. 2014, section 5).

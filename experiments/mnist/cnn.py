@@ -1,6 +1,6 @@
 """The course's first convolutional network on MNIST: nine 5x5 filters, max-pooling, classifier.
 
-COURSE C2: 28x28 -> 24x24x9 -> 12x12x9 -> 10, 13,204 parameters. Shifts by up to one pixel, Adam with
+28x28 -> 24x24x9 -> 12x12x9 -> 10, 13,204 parameters. Shifts by up to one pixel, Adam with
 cosine decay.
 
   scripts/run experiments.mnist.cnn --workdir runs/cnn

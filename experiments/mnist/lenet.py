@@ -1,6 +1,6 @@
 """LeNet-5 on MNIST (LeCun et al. 1998, "Gradient-based learning applied to document recognition").
 
-COURSE C1: two 5x5 convolutions with pooling, three dense layers, 61,706 parameters. Rectified linear units and
+Two 5x5 convolutions with pooling, three dense layers, 61,706 parameters. Rectified linear units and
 max-pooling where the paper has tanh and trainable averages; shifts by up to two pixels; Adam with cosine decay.
 Published: 99.05 %, and 99.2 % with distortions (figure 9).
 

@@ -1,6 +1,6 @@
 """Multilayer perceptron 784-64-10 on MNIST.
 
-COURSE A7. One hidden layer of 64 rectified linear units, 50,890 parameters, Adam with cosine decay. The
+One hidden layer of 64 rectified linear units, 50,890 parameters, Adam with cosine decay. The
 hidden weights are shown as 28x28 images, one a unit; the weights of the classes as 8x8 images, one pixel a
 hidden unit. Published: 95.3 % with 300 hidden units (LeCun et al. 1998, figure 9).
 

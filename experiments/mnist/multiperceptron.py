@@ -1,6 +1,6 @@
 """Multiperceptron: one linear layer and a softmax over the ten digits.
 
-COURSE A3. Each class owns one weight per pixel, so its weights are a picture: red where ink speaks for the
+Each class owns one weight per pixel, so its weights are a picture: red where ink speaks for the
 class, blue where it speaks against. Minibatch gradient descent with momentum. Published: 88.0 % without
 deskewing (LeCun et al. 1998, "Gradient-based learning applied to document recognition", figure 9), with squared
 instead of logistic loss.

@@ -1,6 +1,6 @@
 """Ten perceptrons on MNIST, each for one digit against all others, and why that is not enough.
 
-COURSE A2. Y = f(x W^T + b), f a step: row k of W learns to say +1 to digit k and -1 to the others, by the rule of
+Y = f(x W^T + b), f a step: row k of W learns to say +1 to digit k and -1 to the others, by the rule of
 experiments/mnist/perceptron.py. The rows know nothing of each other. Of some digits none says +1, of others
 several do, and a step gives nothing by which to rank them; the multiperceptron's softmax does
 (experiments/mnist/multiperceptron.py).

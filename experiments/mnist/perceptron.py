@@ -1,6 +1,6 @@
 """Perceptron on MNIST: a one or a zero?
 
-COURSE A1. y = f(w x + b), f a step; after every example that is misclassified, w <- w + x t with t = +1 for a one
+y = f(w x + b), f a step; after every example that is misclassified, w <- w + x t with t = +1 for a one
 and -1 for a zero (Rosenblatt 1958, "The perceptron"). The weights are a picture: every mistake adds or subtracts an
 image, so that digits remain visible as in an afterimage, and as mistakes go on the weights grow.
 

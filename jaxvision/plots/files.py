@@ -15,10 +15,15 @@ def save(figure, path) -> None:
     Raises InputError if the name does not end in .png.
     """
     path = Path(path)
-    if path.suffix != ".png":
-        raise InputError(f"{path}: figures are written as PNG, expected a name that ends in .png")
+    check_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, png(figure))
+
+
+def check_name(path: Path) -> None:
+    """Raise InputError if the name does not end in .png."""
+    if path.suffix != ".png":
+        raise InputError(f"{path}: figures are written as PNG, expected a name that ends in .png")
 
 
 @house_style()

@@ -15,13 +15,15 @@ from jaxvision.files import write_whole
 SPLITS = ("train", "validation", "test")
 
 
-def write_report(path, *, title, summary, result, config, environment, figures) -> None:
+def write_report(path, *, title, summary, result, config, environment, figures, claim="") -> None:
     """Write the page, whole or not at all.
 
     summary: a docstring; its indented blocks are shown as they are. result: as in result.json, {"steps": ...,
-    "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}, perhaps with standard deviations
-    "std" of the same form, a "claim" and "memory_bytes" {"arguments": ...}. config, environment: dicts, nested or
-    not. figures: pairs (caption, path of a PNG). All text is escaped.
+    "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}, perhaps with "memory_bytes"
+    {"arguments": ...} and, of a population, deviations "std" and metrics of the "ensemble" of the same form,
+    and its "members" {"seed": ..., "hyper": {...}, "train": ...}, of which those "chosen" were measured. config,
+    environment: dicts, nested or not. figures: pairs (caption, path of a PNG). claim: a sentence to begin with. All
+    text is escaped.
 
     Raises InputError if a figure is missing or no PNG.
     """
@@ -30,7 +32,8 @@ def write_report(path, *, title, summary, result, config, environment, figures) 
     page = Template(files("jaxvision.plots").joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(title),
         summary=_paragraphs(summary),
-        scores=_claim(result) + _scores(result, metrics) * bool(metrics),
+        scores=f'<p class="claim">{escape(claim)}</p>\n' * bool(claim) + _scores(result, metrics) * bool(metrics),
+        members=_members(result, metrics),
         cost=_cost(result),
         figures=_figures(pictures),
         config=_settings(config),
@@ -66,30 +69,56 @@ def _paragraph(block):
     return f"<p>{escape(block)}</p>"
 
 
-def _claim(result):
-    """The sentence the experiment illustrates, and whether it came out true."""
-    if not (claim := result.get("claim")):
-        return ""
-    verdict = "holds" if claim["holds"] else "does not hold"
-    text = f"{claim['text']}: {verdict}. Measured {claim['measured']}; bound {claim['bound']}."
-    return f'<p class="claim">{escape(text)}</p>\n'
-
-
 def _scores(result, metrics):
-    """One row a split, one column a metric."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in metrics)
-    body = ""
-    for split in filter(result.get, SPLITS):
-        spread = result.get("std", {}).get(split, {})
-        cells = "".join(f"<td>{_score(result[split].get(name), spread.get(name))}</td>" for name in metrics)
-        body += f"<tr><th>{split}</th>{cells}</tr>\n"
-    table = f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{body}</tbody>"
-    return f'<div class="wide"><table class="scores">{table}</table></div>'
+    """One row a split, and one for the ensemble of a population; one column a metric."""
+    rows = {split: (result[split], result.get("std", {}).get(split, {})) for split in filter(result.get, SPLITS)}
+    rows |= {f"{split}, ensemble": (scores, {}) for split, scores in result.get("ensemble", {}).items()}
+    body = [
+        [name, *(_score(scores.get(metric), spread.get(metric)) for metric in metrics)]
+        for name, (scores, spread) in rows.items()
+    ]
+    return _table("scores", ["", *metrics], body)
+
+
+def _members(result, metrics):
+    """One row a member of a population: seed, what varies, and its scores; folded up, as there can be many."""
+    if not (members := result.get("members")):
+        return ""
+    varied = [name for name in members[0]["hyper"] if len({member["hyper"][name] for member in members}) > 1]
+    columns = [(split, metric) for split in filter(result.get, SPLITS) for metric in metrics]
+    body = [
+        [
+            str(member["seed"]),
+            *(f"{member['hyper'][name]:g}" for name in varied),
+            *(_rounded(member.get(split, {}).get(metric)) for split, metric in columns),
+            _fate(member, i in result["chosen"]),
+        ]
+        for i, member in enumerate(members)
+    ]
+    head = ["seed", *varied, *(f"{split} {metric}" for split, metric in columns), ""]
+    return f"<details><summary>{len(members)} members</summary>{_table('members', head, body)}</details>"
+
+
+def _fate(member, chosen):
+    if "diverged_at" in member:
+        return f"diverged at step {member['diverged_at']}"
+    return "measured" if chosen else "not chosen"
+
+
+def _table(name, head, body):
+    """An HTML table of class `name` whose rows begin with their titles."""
+    titles = "".join(f"<th>{escape(title)}</th>" if title else "<td></td>" for title in head)
+    rows = "".join(
+        f"<tr><th>{escape(first)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>\n"
+        for first, *rest in body
+    )
+    table = f"<thead><tr>{titles}</tr></thead>\n<tbody>{rows}</tbody>"
+    return f'<div class="wide"><table class="{name}">{table}</table></div>'
 
 
 def _cost(result):
     units = {"steps": "steps", "seconds": "seconds", "examples_per_second": "examples a second"}
-    parts = [f"{_rounded(result[name])} {unit}" for name, unit in units.items() if name in result]
+    parts = [f"{_rounded(result[name])} {unit}" for name, unit in units.items() if result.get(name)]
     if memory := result.get("memory_bytes"):
         each = ", ".join(f"{name} {_rounded(size / 2**20)} MiB" for name, size in memory.items())
         parts.append(f"memory of an update on each device: {escape(each)}")

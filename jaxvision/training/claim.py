@@ -18,5 +18,20 @@ class Claim(NamedTuple):
     bound: str
     holds: bool
 
-    def __str__(self) -> str:
-        return f"{'holds' if self.holds else 'DOES NOT HOLD'}: {self.text} (measured {self.measured}; {self.bound})"
+    def sentence(self, *, trial: bool = False) -> str:
+        """The claim with its verdict, for people; a trial on generated images is no test of it."""
+        verdict = "not judged in a trial" if trial else "holds" if self.holds else "DOES NOT HOLD"
+        return f"{verdict}: {self.text} (measured {in_words(self.measured)}; {self.bound})"
+
+
+def in_words(measured: Any) -> str:
+    """Numbers with their names: "zeros 0, he 0.31", those of a part in brackets behind its name."""
+    if isinstance(measured, dict):
+        return ", ".join(f"{name} {_inner(value)}" for name, value in measured.items())
+    if isinstance(measured, list | tuple):
+        return ", ".join(map(_inner, measured))
+    return str(measured)
+
+
+def _inner(measured):
+    return f"({in_words(measured)})" if isinstance(measured, dict | list | tuple) else str(measured)

@@ -4,12 +4,16 @@ import jax
 
 from jaxvision.batch_axis import sum_over_batch
 from jaxvision.metrics import mean, merge
-from jaxvision.parallel.multihost import fetch
+from jaxvision.parallel.multihost import fetch, is_lead
+from jaxvision.progress import tracked
 from jaxvision.training.population import take
 
 
 def make_evaluate(metrics_fn, layout, batch_size: int):
-    """`evaluate(variables, dataset) -> {name: value}`, compiled once for all data sets of one shape.
+    """`evaluate(variables, dataset, announced="") -> {name: value}`, compiled once for all data sets of one shape.
+
+    With `announced`, such as "evaluating on test", batches are counted on the terminal; not for use while another
+    bar is shown.
 
     Args:
       metrics_fn: `metrics_fn(variables, batch) -> {name: (sum, count) or counts}` over the examples that
@@ -22,9 +26,12 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
         lambda variables, batch: sum_over_batch(metrics_fn(variables, batch)), in_axes=(None, 0)
     )
 
-    def evaluate(variables, dataset) -> dict:
+    def evaluate(variables, dataset, announced: str = "") -> dict:
         total = None
-        for batch in dataset.evaluation_batches(batch_size, layout.rows(batch_size)):
+        batches = dataset.evaluation_batches(batch_size, layout.rows(batch_size))
+        if announced and is_lead():
+            batches = tracked(batches, announced, -(-len(dataset) // batch_size))
+        for batch in batches:
             metrics = evaluate_batch(variables, layout.place_batch(batch))
             total = metrics if total is None else merge(total, metrics)
         return {
@@ -35,7 +42,7 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
 
 
 def make_evaluate_members(metrics_fn, layout, batch_size: int, *, members: int, in_turn: bool):
-    """`evaluate(variables, dataset) -> [{name: value}]`, one dictionary a member; variables are [P, ...] of P > 1.
+    """`evaluate(variables, dataset, announced="") -> [{name: value}]`, of each member; variables [P, ...] of P > 1.
 
     Args:
       in_turn: whether members are evaluated one after another, see `population.takes_turns`.
@@ -43,13 +50,16 @@ def make_evaluate_members(metrics_fn, layout, batch_size: int, *, members: int, 
     if members > 1 and not in_turn:
         together = make_evaluate(jax.vmap(metrics_fn, in_axes=(0, None)), layout, batch_size)
 
-        def evaluate(variables, dataset):
-            metrics = together(variables, dataset)
+        def evaluate(variables, dataset, announced=""):
+            metrics = together(variables, dataset, announced)
             return [take(metrics, i) for i in range(members)]
 
         return evaluate
 
     alone = make_evaluate(metrics_fn, layout, batch_size)
     if members == 1:
-        return lambda variables, dataset: [alone(variables, dataset)]
-    return lambda variables, dataset: [alone(take(variables, i), dataset) for i in range(members)]
+        return lambda variables, dataset, announced="": [alone(variables, dataset, announced)]
+    return lambda variables, dataset, announced="": [
+        alone(take(variables, i), dataset, announced and f"{announced}, member {i + 1} of {members}")
+        for i in range(members)
+    ]

@@ -28,7 +28,7 @@ class Trainer(NamedTuple):
       members: whom it trains; one, or a population.
       initial: the State before the first step, [P, ...] of a population.
       advance: what `make_advance` returns.
-      evaluate: `evaluate(variables, dataset) -> [{name: value} for each member]`.
+      evaluate: `evaluate(variables, dataset, announced="") -> [{name: value} for each member]`.
       in_turn: whether the members are trained one after another.
     """
 

@@ -121,14 +121,17 @@ def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = F
     }
     watched = {"train": splits.train, "validation": splits.validation}
     scalars = {
-        name: [only_scalars(metrics) for metrics in trainer.evaluate(loop.state.variables, dataset)]
+        name: [
+            only_scalars(metrics)
+            for metrics in trainer.evaluate(loop.state.variables, dataset, f"evaluating on {name}")
+        ]
         for name, dataset in watched.items()
         if dataset is not None
     }
     chosen = chosen_members(members, scalars, loop.diverged)
     measured = state.variables if len(chosen) == len(members) else of_members(state.variables, chosen)
     test = splits.open_test(path / "test_opened.json", digest(measured))
-    on_test = trainer.evaluate(loop.state.variables, test)
+    on_test = trainer.evaluate(loop.state.variables, test, "evaluating on test")
     scalars["test"] = [only_scalars(metrics) for metrics in on_test]
     if len(members) == 1:
         result |= {name: each[0] for name, each in scalars.items()}
@@ -223,12 +226,13 @@ def conclude(
         config=asdict(config),
         environment=env.environment,
         figures=captions,
+        claim=claim.sentence(trial=env.smoke) if claim else "",
     )
     write_json(path / "result.json", result)
-    print_result(result, path)
+    print_result(result, path, trial=env.smoke)
 
 
-def print_result(result: dict, path: Path) -> None:
+def print_result(result: dict, path: Path, *, trial: bool = False) -> None:
     """The final numbers and where to look, for people."""
     for split in ("train", "validation", "test"):
         if split in result:
@@ -238,6 +242,20 @@ def print_result(result: dict, path: Path) -> None:
                 for name, value in result[split].items()
             )
             print(f"{split:>10}  " + "  ".join(numbers))
+    if chosen := setting_chosen(result):
+        print(f"{'chosen':>10}  {chosen}, by validation loss")
+    for split, scores in result.get("ensemble", {}).items():
+        numbers = (f"{name} {value:.4f}" for name, value in scores.items())
+        print(f"{split:>10}  " + "  ".join(numbers) + "  (as one ensemble)")
     if "claim" in result:
-        print(Claim(**result["claim"]))
-    print(f"{result['steps']} steps in {result['seconds']:.1f} s; report: {path / 'report.html'}")
+        print(Claim(**result["claim"]).sentence(trial=trial))
+    cost = f"{result['steps']} steps in {result['seconds']:.1f} s; " if result["steps"] else ""
+    print(f"{cost}report: {path / 'report.html'}")
+
+
+def setting_chosen(result: dict) -> str:
+    """What the members measured have in common, of a population that varied more than the seed; "" of others."""
+    members = result.get("members", [])
+    hyper = [member["hyper"] for member in members]
+    varied = [name for name in (hyper[0] if hyper else ()) if len({each[name] for each in hyper}) > 1]
+    return ", ".join(f"{name} {hyper[result['chosen'][0]][name]:g}" for name in varied)

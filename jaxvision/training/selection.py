@@ -156,7 +156,7 @@ def procedure(
 ) -> tuple[Outcome, list[Score], Part]:
     """Fit every setting on D, choose on V, retrain the winner on D and V, open T once.
 
-    COURSE A12. The training set D, the validation set V and the test set T are those of `splits`; what has to be
+    The training set D, the validation set V and the test set T are those of `splits`; what has to be
     measured on training data, such as a mean image, `build(config, splits) -> Task` measures on D, and once more on
     D and V for the retraining. Settings are scored by `search`, or by `cross_validate` if `folds` are given.
     Retrained are `config.population` seeds, to the end: there is nothing to stop early by.

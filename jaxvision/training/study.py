@@ -116,7 +116,8 @@ def train_part(
     loop = fitted.loop
 
     def on(dataset):
-        return [only_scalars(metrics) for metrics in trainer.evaluate(loop.state.variables, dataset)]
+        evaluated = trainer.evaluate(loop.state.variables, dataset, f"evaluating {name}")
+        return [only_scalars(metrics) for metrics in evaluated]
 
     def each_on(positions):
         distinct = {one.tobytes(): one for one in positions}

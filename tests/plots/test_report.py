@@ -130,16 +130,40 @@ def test_a_run_without_figures_has_a_report(tmp_path):
 
 
 def test_a_study_has_its_claim_and_a_population_its_deviations(tmp_path):
-    claim = {"text": "Wider is < better", "measured": 0.5, "bound": ">= 0.4", "holds": True}
-    study = {"experiment": "foundations.capacity", "steps": 10, "seconds": 1.0, "claim": claim}
-    write_report(tmp_path / "report.html", figures=[], **(ARGUMENTS | {"result": study}))
+    study = {"experiment": "foundations.capacity", "steps": 10, "seconds": 1.0}
+    claim = "holds: Wider is < better (measured 0.5; >= 0.4)"
+    write_report(tmp_path / "report.html", figures=[], claim=claim, **(ARGUMENTS | {"result": study}))
     page = Page(tmp_path / "report.html")
-    assert "Wider is < better: holds. Measured 0.5; bound >= 0.4." in page.of("p")
+    assert claim in page.of("p")
     assert ["loss", "top1"] not in page.rows
 
     population = ARGUMENTS["result"] | {"std": {"test": {"top1": 0.00123456}}}
     write_report(tmp_path / "report.html", figures=[], **(ARGUMENTS | {"result": population}))
     assert ["test", "0.9611 ± 0.001235"] in Page(tmp_path / "report.html").rows
+
+
+def test_a_population_has_its_members_and_its_ensemble(tmp_path):
+    member = {"seed": 3, "hyper": {"learning_rate": 0.01, "weight_decay": 0.0}, "train": {"top1": 0.9}}
+    population = ARGUMENTS["result"] | {
+        "train": {"top1": 0.9},
+        "validation": {},
+        "ensemble": {"test": {"top1": 0.975}},
+        "chosen": [0],
+        "members": [
+            member | {"test": {"top1": 0.9611}},
+            member | {"hyper": {"learning_rate": 0.1, "weight_decay": 0.0}},
+            member | {"hyper": {"learning_rate": 10.0, "weight_decay": 0.0}, "diverged_at": 12},
+        ],
+    }
+    write_report(tmp_path / "report.html", figures=[], **(ARGUMENTS | {"result": population}))
+    page = Page(tmp_path / "report.html")
+    assert ["test, ensemble", "0.975"] in page.rows
+    assert page.of("summary") == ["3 members"]
+    assert page.rows[page.rows.index(["seed", "learning_rate", "train top1", "test top1"]) :][1:4] == [
+        ["3", "0.01", "0.9", "0.9611", "measured"],
+        ["3", "0.1", "0.9", "not chosen"],
+        ["3", "10", "0.9", "diverged at step 12"],
+    ]
 
 
 def test_a_figure_that_is_no_png_is_named_and_nothing_is_written(tmp_path):

@@ -185,7 +185,7 @@ def test_usual_classes(name, classes, first):
         (["{torn}", "--workdir", "{run}"], "torn.png: corrupt image"),
         (["{image}", "--workdir", "nowhere"], "nowhere/model.json: no such file"),
         (["{image}", "--workdir", "{run}", "--class-names", "{image}"], "not a text file"),
-        (["{image}", "--workdir", "{run}", "--figure", "f.jpg"], "f.jpg: figures are written as PNG"),
+        (["{image}", "--workdir", "nowhere", "--figure", "f.jpg"], "f.jpg: figures are written as PNG"),
         (["{image}", "--workdir", "{run}", "--json", "nowhere/f.json"], "f.json"),
     ],
 )
