@@ -4,10 +4,10 @@ Top-1 and top-5 accuracy; and test-time augmentation with the four corners, the 
 images (Krizhevsky et al. 2012, section 4.1), by the course's majority vote and by averaging probabilities. Every
 image, stored as its file came, goes through the preprocessing recorded for the weights, pixel by pixel as in
 torchvision; the ten crops are of the central square of what it was resized to. Images that are small in their
-files, such as CIFAR-10's, are enlarged. Prepare the train and val folders of ImageNet first; where there is no
-test folder, val is the test split.
+files, such as CIFAR-10's, are enlarged. Prepare ImageNet's val folder first, with its train folder or without;
+where there is no test folder, val is the test split.
 
-  scripts/run scripts/prepare_data.py imagenet --raw PATH
+  scripts/run scripts/prepare_data.py imagenet --raw PATH_TO_WHAT_HOLDS_VAL
   scripts/run experiments.imagenet.evaluate --model resnet50 --workdir runs/evaluate_resnet50
 """
 
@@ -73,7 +73,14 @@ def load_model(config, env):
 def load_splits(config, env, preprocess):
     """The data set, each image as the crop that `preprocess` makes of it."""
     size = preprocess.image_shape[:2]
-    splits = data.load(config.dataset, env.data_dir, image_size=size, crop=preprocess.crop_image, fake=env.smoke)
+    splits = data.load(
+        config.dataset,
+        env.data_dir,
+        image_size=size,
+        crop=preprocess.crop_image,
+        fake=env.smoke,
+        only_test=True,
+    )
     if (channels := splits.info.image_shape[2]) != len(preprocess.mean):
         raise InputError(f"--dataset {config.dataset}: {channels} channels, the model has {len(preprocess.mean)}")
     return splits

@@ -58,10 +58,11 @@ def read_split_folders(
     class_names: tuple[str, ...] | None = None,
     image_shape: tuple[int, int, int] | None = None,
 ) -> Contents:
-    """`train/<class>/*` with `test` or `val` (`validation`) or both beside it.
+    """`train/<class>/*` with `test` or `val` (`validation`) or both beside it; or one of these two alone.
 
-    Without a test folder the validation folder becomes the test split, as the usage is with ImageNet. Labels
-    count the class folders of train in sorted order, or `class_names`; `image_shape` asks for that one shape.
+    Without a test folder the validation folder becomes the test split, as the usage is with ImageNet; without train
+    there is nothing but this split, to evaluate on. Labels count the class folders of train, or of what is alone,
+    in sorted order, or `class_names`; `image_shape` asks for that one shape.
     """
     folders = {}
     for folder in _folders(root):
@@ -71,13 +72,16 @@ def read_split_folders(
                 f"{folder}: unexpected beside split folders; expected train, val (or validation), test"
             )
         folders[split] = folder
-    if "train" not in folders or len(folders) == 1:
-        raise InputError(f"{root}: has {', '.join(sorted(folders))}; expected train and a test or val folder")
+    if ("train" in folders) == (len(folders) == 1):
+        raise InputError(
+            f"{root}: has {', '.join(sorted(folders))}; expected train and a test or val folder, or one of these "
+            "two alone"
+        )
     if "test" not in folders:
         folders["test"] = folders.pop("validation")
 
     splits, skipped = {}, []
-    class_names = class_names or _listed(folders["train"])[0]
+    class_names = class_names or _listed(folders.get("train", folders["test"]))[0]
     for split, folder in folders.items():
         splits[split], bad = _inspected(root, _listed(folder, class_names)[1], on_bad_image)
         skipped += bad

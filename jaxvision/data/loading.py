@@ -29,6 +29,7 @@ def load(
     fake: bool = False,
     streaming: bool | None = None,
     validation_fraction: float = 0.1,
+    only_test: bool = False,
 ) -> Splits:
     """The splits of a prepared data set; `digits` prepares itself.
 
@@ -40,9 +41,10 @@ def load(
     `crop`, of which nothing is cached.
     `validation_fraction`: the part of train, stratified and the same in every run, that becomes the
     validation split where none was prepared.
+    `only_test`: train and validation are None, and need not have been prepared.
 
-    InputError when the data set is not prepared (with the command that does it), or has images of several
-    sizes and no `image_size` is given.
+    InputError when the data set is not prepared (with the command that does it), has images of several sizes and
+    no `image_size` is given, or has no training images.
     """
     if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
         raise InputError(f"image_size is {image_size}; expected height and width of at least 1")
@@ -53,15 +55,20 @@ def load(
     directory = _prepared(name, data_dir)
     summary = read_summary(directory)
     shape = _delivered_shape(name, summary, image_size)
+    if "train" not in summary.sizes and not only_test:
+        raise InputError(f"{name}: prepared from one folder to evaluate on, expected training images too")
     if streaming is None:
-        streaming = (
-            crop is not None or summary.sizes["train"] * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES
-        )
+        most = max(summary.sizes.values())
+        streaming = crop is not None or most * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES
 
     def dataset(split: str) -> Dataset:
         records, labels = Records(directory, split, shape, crop), labels_of(directory, split)
         return Streaming(records, labels) if streaming else InMemory(records.all_images(), labels)
 
+    if only_test:
+        sizes = {"test": summary.sizes["test"]}
+        info = DatasetInfo(name, shape, summary.class_names, sizes)
+        return Splits(info, None, None, lambda: dataset("test"))
     train = dataset("train")
     if "validation" in summary.sizes:
         validation = dataset("validation")

@@ -32,12 +32,12 @@ class DatasetInfo:
 class Splits:
     """The parts of a data set; the test split only through `open_test`.
 
-    `validation` is None where everything but the test split is trained on. Raises InputError where a test split is
-    handed in as another.
+    `validation` is None where everything but the test split is trained on, `train` too where nothing is trained.
+    Raises InputError where a test split is handed in as another.
     """
 
     info: DatasetInfo
-    train: Dataset
+    train: Dataset | None
     validation: Dataset | None
     _test: Callable[[], Dataset] = field(repr=False)
 

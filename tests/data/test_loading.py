@@ -105,6 +105,19 @@ def test_images_of_several_sizes_need_an_image_size(class_folders, tmp_path):
     assert splits.info.class_names == ("a", "b") and splits.train.resident()["image"].shape == (10, 8, 9, 3)
 
 
+def test_a_folder_to_evaluate_on_needs_no_training_images(class_folders, tmp_path):
+    grey = np.full((4, 5), 7, np.uint8)
+    root = class_folders({f"val/{name}/1.png": grey for name in ("cat", "dog")})
+    prepare("pets", root, tmp_path / "data")
+    with pytest.raises(InputError, match="pets: prepared from one folder to evaluate on, expected training images"):
+        load("pets", tmp_path / "data")
+    splits = load("pets", tmp_path / "data", only_test=True)
+    assert (splits.train, splits.validation, splits.info.class_names) == (None, None, ("cat", "dog"))
+    test = splits.open_test(tmp_path / "opened.json", "a" * 64)
+    np.testing.assert_array_equal(test.resident()["label"], [0, 1])
+    assert splits.info.sizes == {"test": 2}
+
+
 def test_digits_need_no_preparation(tmp_path):
     from sklearn.datasets import load_digits
 
