@@ -119,7 +119,7 @@ def test_what_the_model_refuses_leaves_nothing(command, tmp_path, experiment, fl
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("experiment", ["foundations.gradient_check", "digits.neocognitron"])
+@pytest.mark.parametrize("experiment", ["foundations.gradient_check", "digits.neocognitron", "imagenet.evaluate"])
 @pytest.mark.parametrize("flag", ["--learning-rate", "--steps", "--epochs", "--batch-size", "--vary"])
 def test_what_trains_nothing_by_steps_has_no_flags_for_it(command, tmp_path, experiment, flag):
     code, _, errors = command(flag, "1", "--workdir", tmp_path / "run", experiment=experiment)

@@ -19,7 +19,7 @@ from jaxvision import models, plots
 from jaxvision.errors import InputError
 from jaxvision.launch import launch
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
+from jaxvision.training.config import RunConfig
 from jaxvision.training.progress import ProgressBar
 from jaxvision.training.ranges import PositiveInt
 from jaxvision.training.run import conclude
@@ -46,10 +46,11 @@ SMOKE = ("resnet18",)
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(RunConfig):
     """Models with published accuracies."""
 
-    batch_size: int = 1
+    batch_size: PositiveInt = 1
+    """Images at a time."""
     models: tuple[str, ...] = tuple(TOP1)
     """Which of them."""
     image_size_px: PositiveInt = 224

@@ -25,7 +25,7 @@ from jaxvision.metrics import majority_vote, masked_sum, mean_probability, top_k
 from jaxvision.ops.resampling import Interpolation
 from jaxvision.parallel.multihost import is_lead
 from jaxvision.training.claim import Claim
-from jaxvision.training.config import TrainConfig
+from jaxvision.training.config import RunConfig
 from jaxvision.training.evaluate import make_evaluate
 from jaxvision.training.ranges import PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
@@ -36,10 +36,11 @@ PREPROCESS = ("resize_px", "crop_px", "interpolation", "mean", "std")  # what th
 
 
 @dataclass(frozen=True)
-class Config(TrainConfig):
+class Config(RunConfig):
     """A model with weights somebody else trained."""
 
-    eval_batch_size: int = 64
+    eval_batch_size: PositiveInt = 64
+    """Images a call, over all devices."""
     dataset: str = "imagenet"
     """Name of a prepared data set."""
     model: str = "resnet50"
