@@ -10,6 +10,7 @@ out by a linear classifier, ridge regression. Both are tested on digits as they 
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -103,9 +104,32 @@ def pictures(learned, stages):
     return drawn
 
 
+def recognised(learned, stages, images):
+    """What the last C-cells say about images."""
+    return respond(to_float(images), learned, stages)[-1].complex
+
+
+def seen_by(view, images):
+    """What a view, a function of images, makes of N of them: features [N, D]."""
+    return np.asarray(view(jnp.asarray(images)), np.float64).reshape(len(images), -1)
+
+
+def chosen_readout(view, train, validation, classes, penalties):
+    """The readout that is best on validation, and its accuracy there."""
+    seen, unseen = (seen_by(view, batch["image"]) for batch in (train, validation))
+    fitted = [fit_readout(seen, train["label"], classes, penalty) for penalty in penalties]
+    scores = [accuracy(readout, unseen, validation["label"]) for readout in fitted]
+    return fitted[np.argmax(scores)], max(scores)
+
+
+def top1_by_shift(view, readout, digits, shift_px):
+    moved = {name: shifted(digits["image"], *(shift_px * np.array(by))) for name, by in SHIFTS.items()}
+    return {name: accuracy(readout, seen_by(view, images), digits["label"]) for name, images in moved.items()}
+
+
 def run(config, env):
     splits = data.load("digits", env.data_dir, fake=env.smoke)
-    stages, classes = stages_of(config), splits.info.class_names
+    stages, classes = stages_of(config), len(splits.info.class_names)
     begin(env)
     started = time.monotonic()
     order = np.random.default_rng(config.seed).permutation(len(splits.train))
@@ -113,32 +137,32 @@ def run(config, env):
     learned = jax.block_until_ready(learn(to_float(jnp.asarray(train["image"])), stages))
     seconds = time.monotonic() - started
 
-    def recognised(images):
-        return respond(to_float(images), learned, stages)[-1].complex
-
-    views = {"pixels": to_float, "neocognitron": recognised}
-
-    def features(view, images):
-        return np.asarray(views[view](jnp.asarray(images)), np.float64).reshape(len(images), -1)
-
+    views = {"pixels": to_float, "neocognitron": partial(recognised, learned, stages)}
     readouts, watched = {}, {}
-    for view in views:
-        seen, unseen = (features(view, batch["image"]) for batch in (train, validation))
-        fitted = [fit_readout(seen, train["label"], len(classes), penalty) for penalty in config.penalties]
-        scores = [accuracy(readout, unseen, validation["label"]) for readout in fitted]
-        readouts[view], watched[view] = fitted[np.argmax(scores)], max(scores)
+    for name, view in views.items():
+        readouts[name], watched[name] = chosen_readout(view, train, validation, classes, config.penalties)
 
     test = splits.open_test(env.workdir.path / "test_opened.json", digest({"cells": learned, "readouts": readouts}))
     digits = test.gather(np.arange(len(test)))
-    moved = {name: shifted(digits["image"], *(config.shift_px * np.array(by))) for name, by in SHIFTS.items()}
-    top1 = {
-        view: {
-            name: accuracy(readouts[view], features(view, each), digits["label"]) for name, each in moved.items()
-        }
-        for view in views
-    }
-    lost = {view: scores["as they are"] - np.mean(list(scores.values())[1:]) for view, scores in top1.items()}
-    claim = Claim(
+    top1 = {name: top1_by_shift(view, readouts[name], digits, config.shift_px) for name, view in views.items()}
+    lost = {name: scores["as they are"] - np.mean(list(scores.values())[1:]) for name, scores in top1.items()}
+    claim = a_shift_hurts_features_less(top1, lost)
+    figures = draw(config, top1, learned, stages, digits["image"][0])
+    result = study_result(
+        env,
+        [],
+        steps=len(stages) * len(order),
+        seconds=round(seconds, 3),
+        planes=[int(np.sum(cells.inhibitory > 0)) for cells in learned],
+        validation={f"top1_{name}": score for name, score in watched.items()},
+        test=metrics_on_test(top1, lost),
+    )
+    conclude(result, config, env, figures, __doc__, claim=claim)
+
+
+def a_shift_hurts_features_less(top1, lost):
+    """The claim, from accuracies by view and shift, and from what each view loses to a shift on average."""
+    return Claim(
         "Features learned without labels tell digits apart, and a shift by one pixel hurts them less than pixels",
         {
             "top1": {view: round(scores["as they are"], 4) for view, scores in top1.items()},
@@ -147,9 +171,21 @@ def run(config, env):
         "neocognitron: top1 >= 0.90 on test, fewer points lost than pixels",
         bool(top1["neocognitron"]["as they are"] >= 0.9 and lost["neocognitron"] < lost["pixels"]),
     )
-    first = digits["image"][:1]
-    shown = respond(to_float(jnp.asarray(first)), learned, stages)
-    figures = {
+
+
+def metrics_on_test(top1, lost):
+    """The accuracies as result.json has them, those of shifted digits as their mean."""
+    return {
+        f"top1_{view}{kind}": score
+        for view, scores in top1.items()
+        for kind, score in (("", scores["as they are"]), ("_shifted", scores["as they are"] - lost[view]))
+    }
+
+
+def draw(config, top1, learned, stages, digit):
+    """Figures of accuracies by view and shift, of what was learned, and of the responses to a digit."""
+    shown = respond(to_float(jnp.asarray(digit[None])), learned, stages)
+    return {
         "accuracy": (
             f"Accuracy on test digits as they are and shifted by {config.shift_px} pixel",
             plots.bars(
@@ -175,25 +211,11 @@ def run(config, env):
                     for number, responses in enumerate(shown, start=1)
                     for kind, layer in zip("SC", responses)
                 },
-                first[0],
+                digit,
                 channels=12,
             ),
         ),
     }
-    result = study_result(
-        env,
-        [],
-        steps=len(stages) * len(order),
-        seconds=round(seconds, 3),
-        planes=[int(np.sum(cells.inhibitory > 0)) for cells in learned],
-        validation={f"top1_{view}": score for view, score in watched.items()},
-        test={
-            f"top1_{view}{kind}": score
-            for view, scores in top1.items()
-            for kind, score in (("", scores["as they are"]), ("_shifted", scores["as they are"] - lost[view]))
-        },
-    )
-    conclude(result, config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from jaxvision.training.run import conclude
 from jaxvision.training.schedules import constant, scheduled
 from jaxvision.training.study import begin, study_result, train_part
 
+NORMS = ("batch", "layer", "group")
+
 
 @dataclass(frozen=True)
 class Config(TrainConfig):
@@ -68,7 +70,7 @@ def build(config, splits):
             hyper={"learning_rate": config.learning_rate},
         )
 
-    return {norm: task(norm) for norm in ("batch", "layer", "group")}
+    return {norm: task(norm) for norm in NORMS}
 
 
 def under_another_light(dataset, config):
@@ -97,6 +99,18 @@ def make_statistics(task, config, env):
     return statistics
 
 
+def make_accuracies(task, variables, config, env):
+    """`accuracies(dataset, **batch_stats) -> {norm: [P]}`, with the running statistics unless others are given."""
+    evaluate = make_evaluate(jax.vmap(task.metrics_fn, in_axes=(0, None)), env.layout, config.eval_batch_size)
+
+    def accuracies(dataset, **batch_stats):
+        changed = {collection: {"batch": tree} for collection, tree in batch_stats.items()}
+        metrics = evaluate(env.layout.place({**variables, **changed}), dataset)
+        return {norm: metrics[f"top1_{norm}"] for norm in NORMS}
+
+    return accuracies
+
+
 def run(config, env):
     splits = data.load("digits", env.data_dir, fake=env.smoke)
     begin(env)
@@ -109,26 +123,25 @@ def run(config, env):
     variables = part.state.variables
     normalised = {collection: trees["batch"] for collection, trees in variables.items() if "batch" in trees}
     statistics = make_statistics(tasks["batch"], config, env)
-    evaluate = make_evaluate(jax.vmap(task.metrics_fn, in_axes=(0, None)), env.layout, config.eval_batch_size)
-
-    def accuracies(dataset, **batch_stats):
-        """[P] of each network."""
-        changed = {name: {"batch": tree} for name, tree in batch_stats.items()}
-        metrics = evaluate(env.layout.place({**variables, **changed}), dataset)
-        return {name: metrics[f"top1_{name}"] for name in tasks}
-
-    running = accuracies(source)
-    population = accuracies(source, **statistics(normalised, splits.train))["batch"]
-    shifted = accuracies(target)
-    adapted = accuracies(target, **statistics(normalised, target_train))["batch"]
-    before, after, again = (float(top1.mean()) for top1 in (running["batch"], shifted["batch"], adapted))
-    measured = {
-        "source": round(before, 4),
-        "source, population statistics": round(float(population.mean()), 4),
-        "target": round(after, 4),
-        "target, re-estimated": round(again, 4),
+    accuracies = make_accuracies(task, variables, config, env)
+    top1 = {
+        "source": accuracies(source),
+        "source, population statistics": accuracies(source, **statistics(normalised, splits.train)),
+        "target": accuracies(target),
+        "target, re-estimated": accuracies(target, **statistics(normalised, target_train)),
     }
-    claim = Claim(
+    claim = statistics_of_the_target_restore_accuracy({name: each["batch"] for name, each in top1.items()})
+    means = {norm: float(each.mean()) for norm, each in top1["source"].items()}
+    result = study_result(env, [part], validation_top1=means)
+    conclude(result, config, env, draw(top1, source, target), __doc__, claim=claim)
+
+
+def statistics_of_the_target_restore_accuracy(top1):
+    """The claim, from accuracies with batch normalisation."""
+    means = {name: float(each.mean()) for name, each in top1.items()}
+    measured = {name: round(mean, 4) for name, mean in means.items()}
+    before, after, again = (means[name] for name in ("source", "target", "target, re-estimated"))
+    return Claim(
         "Under another light a network with batch normalisation fails, and statistics of unlabelled images in that "
         "light restore most of its accuracy",
         measured,
@@ -138,26 +151,29 @@ def run(config, env):
         and again - after >= (before - after) / 2
         and measured["source, population statistics"] >= measured["source"] - 0.005,
     )
-    nothing = np.full(len(part.members), np.nan)
+
+
+def draw(top1, source, target):
+    """Figures of accuracies by images and normalisation, and of some of the images."""
+    networks = len(top1["source"]["batch"])
+    nothing = np.full(networks, np.nan)
     columns = {
-        name: np.stack(
+        norm: np.stack(
             [
-                running[name],
-                population if name == "batch" else nothing,
-                shifted[name],
-                adapted if name == "batch" else nothing,
+                each[norm] if norm == "batch" or name in ("source", "target") else nothing
+                for name, each in top1.items()
             ]
         )
-        for name in tasks
+        for norm in NORMS
     }
     some = np.arange(min(10, len(source)))
-    figures = {
+    return {
         "accuracy": (
-            f"Validation accuracy, mean and standard deviation of {len(part.members)} networks",
+            f"Validation accuracy, mean and standard deviation of {networks} networks",
             plots.bars(
                 {
-                    f"{name} norm": (top1.mean(axis=1), top1.std(axis=1, ddof=min(1, top1.shape[1] - 1)))
-                    for name, top1 in columns.items()
+                    f"{norm} norm": (each.mean(axis=1), each.std(axis=1, ddof=min(1, each.shape[1] - 1)))
+                    for norm, each in columns.items()
                 },
                 ["digits", "digits,\npopulation statistics", "another light", "another light,\nre-estimated"],
                 y_label="validation accuracy",
@@ -172,8 +188,6 @@ def run(config, env):
             ),
         ),
     }
-    result = study_result(env, [part], validation_top1={name: float(top1.mean()) for name, top1 in running.items()})
-    conclude(result, config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

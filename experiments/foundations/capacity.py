@@ -88,34 +88,54 @@ def run(config, env):
     splits = few_with_wrong_labels(config, data.load("digits", env.data_dir, fake=env.smoke))
     begin(env)
     series = {
-        "width": (config.widths, [(width,) for width in config.widths]),
-        "depth": (config.depths, [(config.units_a_layer,) * depth for depth in config.depths]),
+        "width": [(width,) for width in config.widths],
+        "depth": [(config.units_a_layer,) * depth for depth in config.depths],
     }
-    sizes = dict.fromkeys(size for _, sizes in series.values() for size in sizes)
-    part = train_part(build(config, splits, sizes), splits, config, env, "all")
+    distinct = dict.fromkeys(size for sizes in series.values() for size in sizes)
+    part = train_part(build(config, splits, distinct), splits, config, env, "all")
     accuracy = {
         name: {
             split: np.array([[row[f"top1_{name_of(size)}"] for row in rows] for size in sizes])
             for split, rows in (("train", part.train), ("validation", part.validation))
         }
-        for name, (_, sizes) in series.items()
+        for name, sizes in series.items()
     }
+    numbers = {"width": config.widths, "depth": config.depths}
+    claim = the_gap_grows_until_all_is_learned_by_heart(numbers, accuracy)
+    figures = draw(config, numbers, accuracy)
+    means = {
+        name: {split: values.mean(1).tolist() for split, values in each.items()} for name, each in accuracy.items()
+    }
+    conclude(study_result(env, [part], accuracy=means), config, env, figures, __doc__, claim=claim)
+
+
+def the_gap_grows_until_all_is_learned_by_heart(numbers, accuracy):
+    """The claim, from the numbers of units and of layers, and the accuracies [sizes, P] with them."""
     gaps = {name: (each["train"] - each["validation"]).mean(1) for name, each in accuracy.items()}
     by_heart = accuracy["width"]["train"].mean(1) >= 0.98
     growing = gaps["width"][: np.argmax(by_heart) + 1 if by_heart.any() else None]
-    claim = Claim(
+    return Claim(
         "The gap between training and validation accuracy grows with the number of hidden layers, and with the "
         "number of units until the training labels are learned by heart, the wrong ones too",
-        {name: dict(zip(map(str, numbers), gaps[name].round(4).tolist())) for name, (numbers, _) in series.items()},
+        {name: dict(zip(map(str, numbers[name]), gap.round(4).tolist())) for name, gap in gaps.items()},
         "increasing by 0.05 or more in all, with the width up to the first training accuracy of 0.98 or more",
         bool(by_heart.any() and grows(growing) and grows(gaps["depth"])),
     )
-    figures = {
+
+
+def grows(gaps):
+    """Whether every gap is larger than the one before, and the last by 0.05 or more than the first."""
+    return np.all(np.diff(gaps) > 0) and gaps[-1] - gaps[0] >= 0.05
+
+
+def draw(config, numbers, accuracy):
+    """A figure of accuracies [sizes, P] by the number of units, and one by that of layers."""
+    return {
         name: (
             f"Accuracy on the training images, wrong labels included, and on validation images: {caption}; "
             "mean and standard deviation of the seeds",
             plots.lines(
-                {split: (series[name][0], values.mean(1), values.std(1)) for split, values in each.items()},
+                {split: (numbers[name], values.mean(1), values.std(1)) for split, values in each.items()},
                 x_label=label,
                 y_label="accuracy",
                 log_x=name == "width",
@@ -129,15 +149,6 @@ def run(config, env):
             ("one hidden layer", f"hidden layers of {config.units_a_layer} units"),
         )
     }
-    means = {
-        name: {split: values.mean(1).tolist() for split, values in each.items()} for name, each in accuracy.items()
-    }
-    conclude(study_result(env, [part], accuracy=means), config, env, figures, __doc__, claim=claim)
-
-
-def grows(gaps):
-    """Whether every gap is larger than the one before, and the last by 0.05 or more than the first."""
-    return np.all(np.diff(gaps) > 0) and gaps[-1] - gaps[0] >= 0.05
 
 
 if __name__ == "__main__":

@@ -72,23 +72,34 @@ def run(config, env):
         np.array([row["top1"] for row in rows]).reshape(len(config.examples), -1)
         for rows in (part.train, part.validation)
     )
-    gap = train - validation
+    claim = the_gap_shrinks(config.examples, train - validation, validation)
+    figures = draw(config.examples, train, validation)
+    conclude(study_result(env, [part], sizes=claim.measured), config, env, figures, __doc__, claim=claim)
+
+
+def the_gap_shrinks(examples, gap, validation):
+    """The claim, from accuracies [sizes, P] on validation and by how much those on train are above them."""
     measured = {
         str(size): {"gap": round(size_gap, 4), "validation": round(accuracy, 4)}
-        for size, size_gap, accuracy in zip(config.examples, gap.mean(1).tolist(), validation.mean(1).tolist())
+        for size, size_gap, accuracy in zip(examples, gap.mean(1).tolist(), validation.mean(1).tolist())
     }
-    claim = Claim(
+    return Claim(
         "The gap between training and validation accuracy shrinks with the number of training examples",
         measured,
         "the gap decreasing and the validation accuracy increasing with every further examples",
         bool(np.all(np.diff(gap.mean(1)) < 0) and np.all(np.diff(validation.mean(1)) > 0)),
     )
-    figures = {
+
+
+def draw(examples, train, validation):
+    """Figures of accuracies [sizes, P] and of the gap between them."""
+    gap = train - validation
+    return {
         "accuracy": (
             "Accuracy on the examples trained on and on others, mean and standard deviation of the seeds",
             plots.lines(
                 {
-                    name: (config.examples, values.mean(1), values.std(1))
+                    name: (examples, values.mean(1), values.std(1))
                     for name, values in {"train": train, "validation": validation}.items()
                 },
                 x_label="training examples",
@@ -101,7 +112,7 @@ def run(config, env):
         "gap": (
             "Training less validation accuracy",
             plots.lines(
-                {"gap": (config.examples, gap.mean(1), gap.std(1))},
+                {"gap": (examples, gap.mean(1), gap.std(1))},
                 x_label="training examples",
                 y_label="gap in accuracy",
                 log_x=True,
@@ -110,7 +121,6 @@ def run(config, env):
             ),
         ),
     }
-    conclude(study_result(env, [part], sizes=measured), config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

@@ -71,14 +71,34 @@ def build(config, splits):
     return tasks, together(tasks, optimiser, hyper)
 
 
+def surfaces_of(tasks, sets, part):
+    """How the first seed's networks colour the plane, by set and network."""
+    plane = plots.grid_points(EXTENT, PIXELS)[:, None, None, :]
+    firsts = range(0, len(part.members), len(part.members) // len(sets))
+    surfaces = {name: {} for name in sets}
+    for model, task in tasks.items():
+        probabilities = class_probabilities(task)
+        for first, (name, toy) in zip(firsts, sets.items()):
+            classes, validation = len(toy.info.class_names), toy.validation.resident()
+            variables = {"params": part.variables(first)["params"][model]}
+            on_plane = np.asarray(probabilities(variables, plane))[:, :classes]
+            surfaces[name][model] = plots.Surface(
+                (on_plane / on_plane.sum(1, keepdims=True)).reshape(*PIXELS, classes),
+                EXTENT,
+                validation["image"][:, 0, 0, :],
+                validation["label"],
+                part.validation[first][f"top1_{model}"],
+            )
+    return surfaces
+
+
 def run(config, env):
     sizes = {"train": config.points, "validation": config.points, "test": 1}
     sets = {name: data.toy_splits(name, seed=config.seed, sizes=sizes) for name in data.TOY_SETS}
     splits, trained_on, held_out = side_by_side(list(sets.values()))
     tasks, task = build(config, splits)
     each = members_of(config, task.hyper)
-    members = each * len(sets)
-    which = np.repeat(np.arange(len(sets)), len(each))
+    members, which = each * len(sets), np.repeat(np.arange(len(sets)), len(each))
     order = data.PopulationOrder(
         [
             data.FoldOrder(len(splits.train), trained_on[i], config.batch_size, member.seed)
@@ -89,49 +109,46 @@ def run(config, env):
     folds = [held_out[i] for i in which]
     part = train_part(task, splits, config, env, "all", members=members, order=order, held_out=folds)
 
-    plane = plots.grid_points(EXTENT, PIXELS)[:, None, None, :]
-    top1, surfaces = {}, {name: {} for name in sets}
+    top1 = {}
     for model in DEPTHS:
         accuracies = np.array([row[f"top1_{model}"] for row in part.validation]).reshape(len(sets), -1)
         top1[model] = dict(zip(sets, accuracies.mean(1).round(4).tolist()))
-        probabilities = class_probabilities(tasks[model])
-        for i, (name, toy) in enumerate(sets.items()):
-            variables = {"params": part.variables(i * len(each))["params"][model]}
-            classes = len(toy.info.class_names)
-            on_plane = np.asarray(probabilities(variables, plane))[:, :classes]
-            validation = toy.validation.resident()
-            surfaces[name][model] = plots.Surface(
-                (on_plane / on_plane.sum(1, keepdims=True)).reshape(*PIXELS, classes),
-                EXTENT,
-                validation["image"][:, 0, 0, :],
-                validation["label"],
-                float(accuracies[i, 0]),
-            )
+    surfaces = surfaces_of(tasks, sets, part)
+    claim = linear_fails_where_hidden_layers_succeed(top1)
+    figures = draw(surfaces, top1, each)
+    conclude(study_result(env, [part], validation_top1=top1), config, env, figures, __doc__, claim=claim)
+
+
+def linear_fails_where_hidden_layers_succeed(top1):
+    """The claim, from mean accuracies by network and set."""
     measured = {model: {name: accuracies[name] for name in NOT_LINEAR} for model, accuracies in top1.items()}
     linear, *deeper = (list(accuracies.values()) for accuracies in measured.values())
-    claim = Claim(
+    return Claim(
         "A linear classifier fails on XOR and circles, where perceptrons with a hidden layer succeed",
         measured,
         "validation accuracy of linear <= 0.75 on both, of the others >= 0.95",
         bool(np.max(linear) <= 0.75 and np.min(deeper) >= 0.95),
     )
-    figures = {
+
+
+def draw(surfaces, top1, seeds):
+    """Figures of the planes, and of accuracies."""
+    return {
         "surfaces": (
-            f"Class probabilities, validation points and accuracy on them; seed {each[0].seed}",
+            f"Class probabilities, validation points and accuracy on them; seed {seeds[0].seed}",
             plots.decision_surfaces(surfaces),
         ),
         "accuracy": (
-            f"Validation accuracy, mean of {len(each)} networks",
+            f"Validation accuracy, mean of {len(seeds)} networks",
             plots.table_heatmap(
-                [[top1[model][name] for model in DEPTHS] for name in sets],
-                list(sets),
+                [[top1[model][name] for model in DEPTHS] for name in surfaces],
+                list(surfaces),
                 list(DEPTHS),
                 format="{:.3f}",
                 label="validation accuracy",
             ),
         ),
     }
-    conclude(study_result(env, [part], validation_top1=top1), config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

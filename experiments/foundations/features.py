@@ -116,16 +116,33 @@ def latent_surface(task, variables, images, labels, accuracy):
     return surface(jax.nn.softmax(logits), extent, units, labels, accuracy)
 
 
+def surfaces_of(tasks, sets, part, groups):
+    """Of the first seed: the planes of x and y by set and column, and those of the MLP's hidden units by set."""
+    surfaces, latent = {name: {} for name in SETS}, {}
+    for column, (model, kind) in COLUMNS.items():
+        probabilities = class_probabilities(tasks[model])
+        for name, toy in sets.items():
+            first = groups[name, kind].start
+            variables = {"params": part.variables(first)["params"][model]}
+            accuracy = part.validation[first][f"top1_{model}"]
+            examples = toy.validation.resident()
+            points, labels = examples["image"][:, 0, 0], examples["label"]
+            plane = feature_images(plots.grid_points(EXTENT, PIXELS), name, kind)
+            surfaces[name][column] = surface(probabilities(variables, plane), EXTENT, points, labels, accuracy)
+            if model == "mlp":
+                images = feature_images(points, name, kind)
+                latent[name] = latent_surface(tasks[model], variables, images, labels, accuracy)
+    return surfaces, latent
+
+
 def run(config, env):
     sizes = {"train": config.points, "validation": config.points, "test": 1}
     sets = {name: data.toy_splits(name, seed=config.seed, sizes=sizes) for name in SETS}
-    splits, trained_on, held_out = side_by_side(
-        [with_features(sets[name], kind) for name in SETS for kind in KINDS]
-    )
+    pairs = [(name, kind) for name in SETS for kind in KINDS]
+    splits, trained_on, held_out = side_by_side([with_features(sets[name], kind) for name, kind in pairs])
     tasks, task = build(config, splits)
     each = members_of(config, task.hyper)
-    members = each * len(trained_on)
-    which = np.repeat(np.arange(len(trained_on)), len(each))
+    members, which = each * len(pairs), np.repeat(np.arange(len(pairs)), len(each))
     order = data.PopulationOrder(
         [
             data.FoldOrder(len(splits.train), trained_on[i], config.batch_size, member.seed)
@@ -136,33 +153,34 @@ def run(config, env):
     folds = [held_out[i] for i in which]
     part = train_part(task, splits, config, env, "all", members=members, order=order, held_out=folds)
 
-    top1, surfaces, latent = {}, {name: {} for name in SETS}, {}
-    for column, (model, kind) in COLUMNS.items():
-        probabilities = class_probabilities(tasks[model])
-        for name, toy in sets.items():
-            first = len(each) * (len(KINDS) * SETS.index(name) + KINDS.index(kind))
-            scores = [row[f"top1_{model}"] for row in part.validation[first : first + len(each)]]
-            top1.setdefault(column, {})[name] = round(float(np.mean(scores)), 4)
-            variables = {"params": part.variables(first)["params"][model]}
-            examples = toy.validation.resident()
-            points, labels = examples["image"][:, 0, 0], examples["label"]
-            plane = feature_images(plots.grid_points(EXTENT, PIXELS), name, kind)
-            surfaces[name][column] = surface(probabilities(variables, plane), EXTENT, points, labels, scores[0])
-            if model == "mlp":
-                images = feature_images(points, name, kind)
-                latent[name] = latent_surface(tasks[model], variables, images, labels, scores[0])
+    groups = {pair: slice(i * len(each), (i + 1) * len(each)) for i, pair in enumerate(pairs)}
+    top1 = {
+        column: {name: mean_top1(part.validation[groups[name, kind]], model) for name in SETS}
+        for column, (model, kind) in COLUMNS.items()
+    }
+    surfaces, latent = surfaces_of(tasks, sets, part, groups)
+    claim = features_make_classes_separable(top1)
+    figures = draw(surfaces, latent, top1, each)
+    conclude(study_result(env, [part], validation_top1=top1), config, env, figures, __doc__, claim=claim)
 
+
+def features_make_classes_separable(top1):
+    """The claim, from mean accuracies by column and set."""
     raw, engineered, learned = (list(scores.values()) for scores in top1.values())
-    claim = Claim(
+    return Claim(
         "Where a linear classifier fails on x and y, it succeeds on engineered features; a multilayer perceptron "
         "learns its own",
         top1,
         "validation accuracy on every set: linear on x and y <= 0.75, on features >= 0.97, MLP >= 0.97",
         bool(np.max(raw) <= 0.75 and np.min(engineered) >= 0.97 and np.min(learned) >= 0.97),
     )
-    figures = {
+
+
+def draw(surfaces, latent, top1, seeds):
+    """Figures of the planes, and of accuracies."""
+    return {
         "surfaces": (
-            f"Class probabilities, validation points and accuracy on them; seed {each[0].seed}",
+            f"Class probabilities, validation points and accuracy on them; seed {seeds[0].seed}",
             plots.decision_surfaces(surfaces),
         ),
         "latent": (
@@ -170,7 +188,7 @@ def run(config, env):
             plots.decision_surfaces({"hidden units": latent}),
         ),
         "accuracy": (
-            f"Validation accuracy, mean of {len(each)} networks",
+            f"Validation accuracy, mean of {len(seeds)} networks",
             plots.table_heatmap(
                 [[top1[column][name] for column in COLUMNS] for name in SETS],
                 SETS,
@@ -180,7 +198,10 @@ def run(config, env):
             ),
         ),
     }
-    conclude(study_result(env, [part], validation_top1=top1), config, env, figures, __doc__, claim=claim)
+
+
+def mean_top1(rows, model):
+    return round(float(np.mean([row[f"top1_{model}"] for row in rows])), 4)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ LOSSES = {"cross_entropy": softmax_cross_entropy, "squared": squared_error}
 POINT = (-2.0, 5.0, -4.0)
 EXPECTED = (-4.0, -4.0, 3.0)
 EXACT = 1e-17  # what an error of 0 is drawn as
+WAYS = ("by hand", "forward", "central")
+STEPS = 10.0 ** np.arange(-13, -0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -122,38 +124,56 @@ def errors_of(function, by_hand, h, params):
     return jnp.append(hand, difference_errors(function, params, h))
 
 
+def largest_errors(config, function, by_hand, params):
+    """The largest of `errors_of` all seeds, [3]."""
+    return np.max(jax.jit(jax.vmap(partial(errors_of, function, by_hand, config.h)))(params), axis=0)
+
+
+def errors_by_step(function, params):
+    """`difference_errors` [P, steps, 2] for all STEPS."""
+    by_steps = jax.vmap(jax.vmap(partial(difference_errors, function), (None, 0)), (0, None))
+    return np.asarray(jax.jit(by_steps)(params, STEPS))
+
+
 def run(config, env):
     few = data.load("digits", env.data_dir, fake=env.smoke).few(config.examples).train.resident()
-    steps = 10.0 ** np.arange(-13, -0.5, 0.5)
     begin(env)
     with jax.enable_x64(True):
         checked = cases(config, few["image"].astype(np.float64), few["label"])
         example = [float(slope) for slope in jax.grad(product_of_sum)(POINT)]
-        errors = {
-            name: np.max(jax.jit(jax.vmap(partial(errors_of, function, by_hand, config.h)))(params), axis=0)
-            for name, (function, by_hand, params) in checked.items()
-        }
+        errors = {name: largest_errors(config, *case) for name, case in checked.items()}
         function, _, params = checked["MLP, cross-entropy"]
-        by_steps = jax.vmap(jax.vmap(partial(difference_errors, function), (None, 0)), (0, None))
-        by_step = np.asarray(jax.jit(by_steps)(params, steps))
+        by_step = errors_by_step(function, params)
 
-    table = np.stack(list(errors.values()))
-    largest = dict(zip(("by hand", "forward", "central"), (float(f"{error:.2g}") for error in table.max(0))))
     seeds = f"{config.population} seed{'s' * (config.population > 1)}"
-    claim = Claim(
+    claim = three_gradients_agree(errors, example, seeds)
+    figures = draw(config, errors, by_step, seeds)
+    result = study_result(env, [], relative_errors={name: row.tolist() for name, row in errors.items()})
+    conclude(result, config, env, figures, __doc__, claim=claim)
+
+
+def three_gradients_agree(errors, example, seeds):
+    """The claim, from the largest errors [3] by function, and the gradient of the example."""
+    table = np.stack(list(errors.values()))
+    largest = dict(zip(WAYS, (float(f"{error:.2g}") for error in table.max(0))))
+    return Claim(
         "Gradients derived by hand, central differences and automatic differentiation agree",
         {"largest relative error": largest, "gradient of (x + y) z": example},
         f"of {seeds}, by hand <= 1e-12, central <= 1e-6, the gradient exactly {EXPECTED}",
         bool(largest["by hand"] <= 1e-12 and largest["central"] <= 1e-6 and tuple(example) == EXPECTED),
     )
-    figures = {
+
+
+def draw(config, errors, by_step, seeds):
+    """Figures of the largest errors [3] by function, and of errors [P, steps, 2] by the differences' step."""
+    return {
         "errors": (
             f"Relative error against automatic differentiation, the largest of {seeds}, -17 where there is none; "
             f"h = {config.h:g}",
             plots.table_heatmap(
-                np.log10(np.maximum(table, EXACT)),
+                np.log10(np.maximum(np.stack(list(errors.values())), EXACT)),
                 list(errors),
-                ["by hand", "forward", "central"],
+                WAYS,
                 format="{:.1f}",
                 label="log10 of the relative error",
             ),
@@ -163,8 +183,8 @@ def run(config, env):
             f"(forward) and h^2 (central), rounding rises with 1 / h. Median, lowest and highest of {seeds}",
             plots.lines(
                 {
-                    name: (steps, np.median(error, axis=0), [error.min(axis=0), error.max(axis=0)])
-                    for name, error in zip(("forward", "central"), np.moveaxis(by_step, -1, 0))
+                    name: (STEPS, np.median(error, axis=0), [error.min(axis=0), error.max(axis=0)])
+                    for name, error in zip(WAYS[1:], np.moveaxis(by_step, -1, 0))
                 },
                 x_label="step h",
                 y_label="relative error",
@@ -174,8 +194,6 @@ def run(config, env):
             ),
         ),
     }
-    result = study_result(env, [], relative_errors={name: row.tolist() for name, row in errors.items()})
-    conclude(result, config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

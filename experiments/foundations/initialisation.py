@@ -86,6 +86,16 @@ def activations(task, variables, images):
     return [np.asarray(taps[f"hidden{number}"]) for number in range(1, len(model.features) + 1)]
 
 
+def shrinkage_of(answers):
+    """By what factor activations [S, P, layers, N] of S starts vary less in the last layer than in the first."""
+    spreads = answers.std(axis=-1, dtype=np.float64)
+    return {
+        name: float(f"{np.exp(np.log(each[:, 0] / each[:, -1]).mean()):.3g}")
+        for name, each in zip(STARTS, spreads)
+        if name != "zeros"
+    }
+
+
 def run(config, env):
     splits = data.load("digits", env.data_dir, fake=env.smoke)
     begin(env)
@@ -97,12 +107,7 @@ def run(config, env):
     images = splits.train.gather(np.arange(min(500, len(splits.train))))["image"]
     answers = activations(task, initial_state(task, members).variables, images)
     answers = np.stack(answers, axis=1).reshape(len(STARTS), len(seeds), config.hidden_layers, -1)
-    spreads = answers.std(axis=-1, dtype=np.float64)
-    shrinkage = {
-        name: float(f"{np.exp(np.log(each[:, 0] / each[:, -1]).mean()):.3g}")
-        for name, each in zip(STARTS, spreads)
-        if name != "zeros"
-    }
+    shrinkage = shrinkage_of(answers)
 
     part = train_part(task, splits, config, env, "relu", members=members)
     sigmoids = build(config, splits, ["zeros"], features=[config.width] * 2, act="sigmoid")
@@ -114,7 +119,15 @@ def run(config, env):
         "He": largest_difference(part.state.params, of_start["He"]),
     }
     moved = float(np.abs(zeros.state.params["hidden1"]["kernel"]).max())
-    claim = Claim(
+    claim = zeros_leave_units_alike_and_he_keeps_the_signal(differences, moved, shrinkage)
+    steps, losses = learning_curves(part.records, "loss", members=len(part.members))
+    figures = draw(answers, len(images), steps, {name: losses[rows] for name, rows in of_start.items()})
+    conclude(study_result(env, [part, zeros]), config, env, figures, __doc__, claim=claim)
+
+
+def zeros_leave_units_alike_and_he_keeps_the_signal(differences, moved, shrinkage):
+    """The claim, from what each start made of the units, how far sigmoids moved from zeros, and the signal."""
+    return Claim(
         "Zero weights leave all units of a layer alike however they are trained; through ten layers small random "
         "weights lose the signal and He's keep it",
         {"difference_between_units": differences, "zeros_sigmoid_moved": round(moved, 4), "shrinkage": shrinkage},
@@ -124,24 +137,25 @@ def run(config, env):
         and shrinkage["small random"] > 1000
         and 1 / 3 <= shrinkage["He"] <= 3,
     )
-    steps, losses = learning_curves(part.records, "loss", members=len(part.members))
-    curves = {name: losses[rows] for name, rows in of_start.items()}
-    figures = {
+
+
+def draw(answers, images, steps, losses):
+    """Figures of the answers to so many images before training, and of losses [P, T] by start."""
+    return {
         "activations": (
-            f"Activations of {len(images)} digits before training, first seed",
+            f"Activations of {images} digits before training, first seed",
             plots.histograms_by_layer({name: each[0] for name, each in zip(STARTS, answers)}),
         ),
         "training": (
-            f"Loss while training, mean and standard deviation of {len(seeds)} seeds",
+            f"Loss while training, mean and standard deviation of {answers.shape[1]} seeds",
             plots.lines(
-                {name: (steps, each.mean(axis=0), each.std(axis=0)) for name, each in curves.items()},
+                {name: (steps, each.mean(axis=0), each.std(axis=0)) for name, each in losses.items()},
                 x_label="step",
                 y_label="training loss in nats",
                 title="Training from each initialisation",
             ),
         ),
     }
-    conclude(study_result(env, [part, zeros]), config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,19 @@ def plateau_factors(losses):
     return jax.lax.scan(window, reducing.init(jnp.ones(())), jnp.float32(losses))[1]
 
 
+def factors_of(total_steps, recorded_steps, plateau_losses):
+    """Each schedule's factors by step; that of the plateau goes by the losses that were recorded."""
+    every_step = np.arange(total_steps)
+    factors = {name: (every_step, jax.vmap(each)(every_step)) for name, each in schedules(total_steps).items()}
+    return {**factors, "plateau": (recorded_steps, plateau_factors(plateau_losses))}
+
+
+def final_losses(part, settings):
+    """Medians [settings] over the seeds of the loss after training, infinite where it was no longer finite."""
+    losses = np.array([np.inf if i in part.diverged else row["loss"] for i, row in enumerate(part.train)])
+    return np.median(np.where(np.isnan(losses), np.inf, losses).reshape(settings, -1), axis=1)
+
+
 def run(config, env):
     splits = data.load("digits", env.data_dir, fake=env.smoke)
     begin(env)
@@ -120,35 +133,42 @@ def run(config, env):
     members = [seed._replace(hyper={**seed.hyper, **setting}) for setting in settings for seed in seeds]
     part = train_part(task, splits, config, env, "all", members=members)
 
-    final = np.array([np.inf if i in part.diverged else row["loss"] for i, row in enumerate(part.train)])
-    final = np.median(np.where(np.isnan(final), np.inf, final).reshape(len(settings), -1), axis=1)
-    steps, curves = learning_curves(part.records, "loss", members=len(part.members))
-    curves = curves.reshape(len(settings), -1, len(steps))
-    curves, on_plateau_first = np.median(curves, axis=1), curves[-1, 0]
-    of_rate, of_schedule = final[: len(config.rates)], dict(zip(names, final[len(config.rates) :]))
-    best = int(np.argmin(of_rate))
-    measured = {
-        f"{rate:g}": round(float(loss), 4) if np.isfinite(loss) else "diverged"
-        for rate, loss in zip(config.rates, of_rate)
-    }
-    claim = Claim(
-        "Between learning rates that are too low and too high lies the best",
-        measured,
-        "lowest training loss at none of the ends, and at both ends at least twice as high",
-        bool(0 < best < len(config.rates) - 1 and min(of_rate[0], of_rate[-1]) >= 2 * of_rate[best]),
-    )
-    by_rate = dict(zip((f"{rate:g}" for rate in config.rates), curves))
-    by_schedule = dict(zip(names, curves[len(config.rates) :]))
-    every_step = np.arange(part.steps)
-    factors = {name: (every_step, jax.vmap(each)(every_step)) for name, each in schedules(part.steps).items()}
-    factors["plateau"] = (steps, plateau_factors(on_plateau_first))
-    loss_axes = {"x_label": "step", "y_label": "training loss in nats", "log_y": True}
+    of_rate, of_schedule = np.split(final_losses(part, len(settings)), [len(config.rates)])
+    steps, losses = learning_curves(part.records, "loss", members=len(part.members))
+    losses = losses.reshape(len(settings), -1, len(steps))
+    curves = [(steps, median) for median in np.median(losses, axis=1)]
+    claim = the_best_rate_lies_between(config.rates, of_rate)
+    factors = factors_of(part.steps, steps, losses[-1, 0])
     figures = {
+        **draw_rates(config, of_rate, curves[: len(config.rates)], part.steps),
+        **draw_schedules(config, factors, dict(zip(names, curves[len(config.rates) :]))),
+    }
+    after = {name: round(float(loss), 4) for name, loss in zip(names, of_schedule)}
+    conclude(study_result(env, [part], loss_after_schedules=after), config, env, figures, __doc__, claim=claim)
+
+
+def the_best_rate_lies_between(rates, losses):
+    """The claim, from the loss after training at each rate."""
+    best = int(np.argmin(losses))
+    return Claim(
+        "Between learning rates that are too low and too high lies the best",
+        {
+            f"{rate:g}": round(float(loss), 4) if np.isfinite(loss) else "diverged"
+            for rate, loss in zip(rates, losses)
+        },
+        "lowest training loss at none of the ends, and at both ends at least twice as high",
+        bool(0 < best < len(rates) - 1 and min(losses[0], losses[-1]) >= 2 * losses[best]),
+    )
+
+
+def draw_rates(config, losses, curves, total_steps):
+    """Figures of the loss after training at each rate, and on the way there."""
+    return {
         "rates": (
-            f"Training loss after {part.steps} steps by learning rate, median of {len(seeds)} seeds; a rate where "
-            "it was no longer finite has no point",
+            f"Training loss after {total_steps} steps by learning rate, median of {config.population} seeds; a "
+            "rate where it was no longer finite has no point",
             plots.lines(
-                {"loss": (config.rates, of_rate)},
+                {"loss": (config.rates, losses)},
                 x_label="learning rate",
                 y_label="training loss in nats",
                 log_x=True,
@@ -160,12 +180,20 @@ def run(config, env):
         "curves": (
             "Training loss at each learning rate; where a line ends the loss was no longer finite",
             plots.lines(
-                {name: (steps, losses) for name, losses in by_rate.items()},
-                y_limits=(of_rate.min() / 2, 20),
+                {f"{rate:g}": curve for rate, curve in zip(config.rates, curves)},
+                x_label="step",
+                y_label="training loss in nats",
+                log_y=True,
+                y_limits=(losses.min() / 2, 20),
                 title="Loss by learning rate",
-                **loss_axes,
             ),
         ),
+    }
+
+
+def draw_schedules(config, factors, curves):
+    """Figures of what each schedule makes of the learning rate, and of the loss under it."""
+    return {
         "schedules": (
             f"Part of the learning rate {config.learning_rate:g} that each schedule uses; plateau goes by the "
             "loss, here that of the first seed",
@@ -176,14 +204,10 @@ def run(config, env):
         "schedule_curves": (
             f"Training loss under each schedule from a learning rate of {config.learning_rate:g}",
             plots.lines(
-                {name: (steps, losses) for name, losses in by_schedule.items()},
-                title="Loss by schedule",
-                **loss_axes,
+                curves, x_label="step", y_label="training loss in nats", log_y=True, title="Loss by schedule"
             ),
         ),
     }
-    after = {name: round(float(loss), 4) for name, loss in of_schedule.items()}
-    conclude(study_result(env, [part], loss_after_schedules=after), config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

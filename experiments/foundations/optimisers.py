@@ -112,29 +112,42 @@ def random_starts(config):
     return jnp.float32(places * sides)
 
 
+def down_the_valley(tx, config):
+    """The paths [P, T, 2] from all starts."""
+    function, steps = partial(valley, steepness=config.steepness), config.total_steps(1)
+    return np.asarray(jax.jit(jax.vmap(partial(descend, function, tx, steps=steps)))(random_starts(config)))
+
+
 def run(config, env):
     if config.steps < LEAST_STEPS:
         raise InputError(
             f"--steps {config.steps}: expected at least {LEAST_STEPS}, and no --epochs: functions have no examples"
         )
     begin(env)
-    function = partial(valley, steepness=config.steepness)
-    steps = config.total_steps(1)
-
-    def down_the_valley(tx):
-        return np.asarray(jax.jit(jax.vmap(partial(descend, function, tx, steps=steps)))(random_starts(config)))
-
     on_curve = {
-        name: np.asarray(descend(parabola, tx, jnp.float32(0), steps=min(steps, 30)))
+        name: np.asarray(descend(parabola, tx, jnp.float32(0), steps=min(config.total_steps(1), 30)))
         for name, tx in optimisers(config).items()
     }
-    paths = {name: down_the_valley(tx) for name, tx in optimisers(config).items()}
-    forms = {name: down_the_valley(tx)[0, :26] for name, tx in with_falling_rate(config).items()}
+    paths = {name: down_the_valley(tx, config) for name, tx in optimisers(config).items()}
+    forms = {name: down_the_valley(tx, config)[0, :26] for name, tx in with_falling_rate(config).items()}
     arrived = {name: steps_to_stay(each, config.radius) for name, each in paths.items()}
+    claim = momentum_needs_half_the_steps(config, paths, arrived)
+    contours = contours_of_the_valley(config)
+    figures = draw_parabola(on_curve) | draw_valley(config, contours, paths, forms)
+    if is_lead():
+        shown = {name: paths[name][0, : config.drawn_steps + 1] for name in SHOWN}
+        frames = plots.descent_2d_frames(*contours, shown, every=4)
+        plots.animation(frames, env.workdir.path / "figures" / "descent.gif", fps=3)
+    findings = {"median_steps": {name: int(np.median(steps)) for name, steps in arrived.items()}}
+    conclude(study_result(env, [], **findings), config, env, figures, __doc__, claim=claim)
+
+
+def momentum_needs_half_the_steps(config, paths, arrived):
+    """The claim, from the paths [P, T, 2] and when they arrived [P], by optimiser."""
     ratio = float((arrived["momentum"] / arrived["gradient descent"]).max())
     turns = float(turning_share(paths["gradient descent"][:, : config.zigzag_steps + 1]).min())
     apart = float(np.abs(paths[FORMS[0]] - paths[FORMS[1]]).max())
-    claim = Claim(
+    return Claim(
         "In a valley gradient descent zig-zags, and momentum, however it is written, needs at most half the steps",
         {"momentum_steps_of_descent": round(ratio, 4), "descent_turns": round(turns, 4), "forms_apart": apart},
         f"worst of {config.population} starts: at most 0.5 of the steps to come within {config.radius} for good, "
@@ -142,24 +155,38 @@ def run(config, env):
         ratio <= 0.5 and turns > 0.8 and apart < 1e-4,
     )
 
-    first = {name: each[0, : config.drawn_steps + 1] for name, each in paths.items()}
+
+def contours_of_the_valley(config):
+    """(x [W], y [H], heights [H, W])."""
     x, y = np.linspace(-4.3, 4.3, 121), np.linspace(-1.3, 1.3, 81)
-    heights = np.asarray(function(jnp.stack(jnp.meshgrid(x, y), axis=-1)))
+    return x, y, np.asarray(valley(jnp.stack(jnp.meshgrid(x, y), axis=-1), steepness=config.steepness))
 
-    def drawn(names, title):
-        return plots.descent_2d(x, y, heights, {name: first[name] for name in names}, title=title)
 
-    names, along = list(paths), f"Along a valley, {config.drawn_steps} steps,"
-    values = {name: (np.arange(steps + 1), np.median(function(each), axis=0)) for name, each in paths.items()}
-    figures = {
+def draw_parabola(paths):
+    """Figures of paths [T]."""
+    names = list(paths)
+    return {
         "parabola": (
             "Down y = x² - 5x + 2 with one learning rate for all directions",
-            plots.descent_1d(parabola, (-1, 6), {name: on_curve[name] for name in names[:4]}),
+            plots.descent_1d(parabola, (-1, 6), {name: paths[name] for name in names[:4]}),
         ),
         "parabola_adaptive": (
             "The same with rates that adapt to the gradients",
-            plots.descent_1d(parabola, (-1, 6), {name: on_curve[name] for name in names[4:]}),
+            plots.descent_1d(parabola, (-1, 6), {name: paths[name] for name in names[4:]}),
         ),
+    }
+
+
+def draw_valley(config, contours, paths, forms):
+    """Figures of paths [P, T, 2], and of those of both forms of momentum [T, 2] at a falling rate."""
+    names, along = list(paths), f"Along a valley, {config.drawn_steps} steps,"
+
+    def drawn(names, title):
+        first = {name: paths[name][0, : config.drawn_steps + 1] for name in names}
+        return plots.descent_2d(*contours, first, title=title)
+
+    heights = {name: np.median(valley(each, steepness=config.steepness), axis=0) for name, each in paths.items()}
+    return {
         "valley": (f"{along} with one learning rate for all directions", drawn(names[:4], "One learning rate")),
         "valley_adaptive": (
             f"{along} with rates that adapt to the gradients",
@@ -167,13 +194,13 @@ def run(config, env):
         ),
         "momentum_forms": (
             "Both forms of momentum, 0.9, when the learning rate falls to a tenth at step 10 and again at 20",
-            plots.descent_2d(x, y, heights, forms, title="A falling learning rate"),
+            plots.descent_2d(*contours, forms, title="A falling learning rate"),
         ),
         "values": (
             f"Height above the minimum by step, median of {config.population} starts. The steps of RMSProp "
             "and, where gradients have vanished, of AdaDelta do not shrink with the gradient",
             plots.lines(
-                values,
+                {name: (np.arange(len(median)), median) for name, median in heights.items()},
                 x_label="step",
                 y_label="height above the minimum",
                 log_y=True,
@@ -182,12 +209,6 @@ def run(config, env):
             ),
         ),
     }
-    if is_lead():
-        shown = {name: first[name] for name in SHOWN}
-        frames = plots.descent_2d_frames(x, y, heights, shown, every=4)
-        plots.animation(frames, env.workdir.path / "figures" / "descent.gif", fps=3)
-    findings = {"median_steps": {name: int(np.median(steps)) for name, steps in arrived.items()}}
-    conclude(study_result(env, [], **findings), config, env, figures, __doc__, claim=claim)
 
 
 if __name__ == "__main__":

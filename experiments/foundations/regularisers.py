@@ -134,6 +134,22 @@ def settings_of(config):
     }
 
 
+def ensemble_top1(task, variables, splits, config, env):
+    """On train and on validation, by the mean probability of all members."""
+    evaluate = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
+    placed = env.layout.place(variables)
+    return [evaluate(placed, dataset)["top1_mean_probability"] for dataset in (splits.train, splits.validation)]
+
+
+def entropies(task, variables, dataset, config):
+    """Those of the right and of the wrong predictions, by the mean over networks drawn by dropout."""
+    images = dataset.gather(np.arange(len(dataset)))["image"]
+    probabilities = monte_carlo_dropout(task, variables, images, config)
+    entropy = np.asarray(jax.vmap(predictive_entropy)(probabilities))
+    right = np.asarray(jax.vmap(mean_probability)(probabilities)).argmax(-1) == dataset.labels[None]
+    return {"right": entropy[right], "wrong": entropy[~right]}
+
+
 def run(config, env):
     if env.smoke:
         config = replace(config, examples=32)
@@ -144,44 +160,41 @@ def run(config, env):
     members = [Member(seed, {**hyper, **setting}) for setting in settings.values() for seed, hyper in seeds]
     unstopped = train_part(task, splits, replace(config, patience=0), env, "unstopped", members=members)
     stopped = train_part(task, splits, config, env, "stopped", members=seeds)
+
     groups = {name: slice(i * len(seeds), (i + 1) * len(seeds)) for i, name in enumerate(settings)}
-
-    def variables(name):
-        return jax.tree.map(lambda leaf: leaf[groups[name]], unstopped.state.variables)
-
-    vote = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
-    ensemble = env.layout.place(variables("none"))
     top1 = {  # on train and on validation
         **{
             name: [mean_top1(rows[group]) for rows in (unstopped.train, unstopped.validation)]
             for name, group in groups.items()
         },
         "early stopping": [mean_top1(rows) for rows in (stopped.train, stopped.validation)],
-        "ensemble": [vote(ensemble, part)["top1_mean_probability"] for part in (splits.train, splits.validation)],
+        "ensemble": ensemble_top1(task, variables_of(unstopped, groups["none"]), splits, config, env),
     }
+    steps, of_all = validation_losses(unstopped)
+    losses = {name: of_all[:, group] for name, group in groups.items()}
+    stopping = {
+        "early stopping": np.array([row["loss"] for row in stopped.validation]),
+        "lowest recorded": lowest_before_stopping(stopped, config.patience),
+        "unstopped, at the end": losses["none"][-1],
+    }
+    entropy = entropies(task, variables_of(unstopped, groups["dropout"]), splits.validation, config)
+    claim = every_regulariser_does_its_work(top1, stopping, entropy)
+    accuracy = {name: dict(zip(("train", "validation"), map(float, pair))) for name, pair in top1.items()}
+    result = study_result(env, [unstopped, stopped], accuracy=accuracy)
+    conclude(result, config, env, draw(top1, len(seeds), steps, losses, entropy), __doc__, claim=claim)
+
+
+def every_regulariser_does_its_work(top1, stopping, entropy):
+    """The claim, from accuracies, validation losses [P] with and without stopping, and entropies of predictions."""
     gaps = {name: train - validation for name, (train, validation) in top1.items()}
-
-    steps, losses = validation_losses(unstopped)
-    lowest = lowest_before_stopping(stopped, config.patience)
-    returned = np.array([row["loss"] for row in stopped.validation])
-    at_the_end = losses[-1, groups["none"]]
-
-    images = splits.validation.gather(np.arange(len(splits.validation)))["image"]
-    probabilities = monte_carlo_dropout(task, variables("dropout"), images, config)
-    entropy = np.asarray(jax.vmap(predictive_entropy)(probabilities))
-    right = np.asarray(jax.vmap(mean_probability)(probabilities)).argmax(-1) == splits.validation.labels[None]
-
+    returned, lowest, at_the_end = stopping.values()
     measured = {
         "gap": gaps,
-        "validation loss": {
-            "early stopping": returned.mean(),
-            "lowest recorded": lowest.mean(),
-            "unstopped, at the end": at_the_end.mean(),
-        },
+        "validation loss": {name: losses.mean() for name, losses in stopping.items()},
         "validation accuracy": {"mean member": top1["none"][1], "ensemble": top1["ensemble"][1]},
-        "entropy by Monte-Carlo dropout": {"right": entropy[right].mean(), "wrong": entropy[~right].mean()},
+        "entropy by Monte-Carlo dropout": {name: values.mean() for name, values in entropy.items()},
     }
-    claim = Claim(
+    return Claim(
         "Every regulariser narrows the gap between training and validation accuracy; early stopping returns to "
         "the lowest validation loss; an ensemble beats its mean member; Monte-Carlo dropout is unsure where wrong",
         jax.tree.map(lambda value: round(float(value), 4), measured),
@@ -192,18 +205,12 @@ def run(config, env):
             and np.allclose(returned, lowest, rtol=1e-5)
             and np.all(returned < at_the_end)
             and top1["ensemble"][1] > top1["none"][1]
-            and entropy[~right].mean() > entropy[right].mean()
+            and entropy["wrong"].mean() > entropy["right"].mean()
         ),
     )
-    accuracy = {name: dict(zip(("train", "validation"), map(float, pair))) for name, pair in top1.items()}
-    result = study_result(env, [unstopped, stopped], accuracy=accuracy)
-    figures = draw(
-        top1, len(seeds), steps, {name: losses[:, group] for name, group in groups.items()}, entropy, right
-    )
-    conclude(result, config, env, figures, __doc__, claim=claim)
 
 
-def draw(top1, seeds, steps, losses, entropy, right):
+def draw(top1, seeds, steps, losses, entropy):
     """Figures of accuracies by name, of validation losses [E, P] by name, and of entropies of predictions."""
     return {
         "accuracy": (
@@ -229,16 +236,17 @@ def draw(top1, seeds, steps, losses, entropy, right):
         "uncertainty": (
             "Entropy of the mean over networks drawn by dropout: right and wrong predictions of validation images",
             plots.lines(
-                {
-                    name: (np.sort(values), np.linspace(0, 1, len(values)))
-                    for name, values in {"right": entropy[right], "wrong": entropy[~right]}.items()
-                },
+                {name: (np.sort(values), np.linspace(0, 1, len(values))) for name, values in entropy.items()},
                 x_label="at most this entropy (nats)",
                 y_label="share of the predictions",
                 title="Uncertainty by Monte-Carlo dropout",
             ),
         ),
     }
+
+
+def variables_of(part, members):
+    return jax.tree.map(lambda leaf: leaf[members], part.state.variables)
 
 
 def mean_top1(rows):

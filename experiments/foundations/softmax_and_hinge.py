@@ -102,61 +102,84 @@ def losses_by_margin():
     return {**curves, "wrong answer": (margin, (margin < 0).astype(float))}
 
 
+def surfaces_of(tasks, part, heaps):
+    """How each loss colours the plane; the hinge, which has no probabilities, by the class of its largest score."""
+    plane, validation = plots.grid_points(EXTENT, PIXELS)[:, None, None], heaps.validation.resident()
+    surfaces = {}
+    for loss, task in tasks.items():
+        probabilities = np.asarray(class_probabilities(task)(variables_of(part, loss), plane))
+        if loss == "hinge":
+            probabilities = np.eye(3)[probabilities.argmax(1)]
+        surfaces[loss] = plots.Surface(
+            probabilities.reshape(*PIXELS, 3),
+            EXTENT,
+            validation["image"][:, 0, 0],
+            validation["label"],
+            part.validation[0][f"top1_{loss}"],
+        )
+    return surfaces
+
+
+def certainty_of(task, part, heaps, band):
+    """Mean of the softmax's largest probability at validation points: near where classes meet, and away."""
+    training, validation = heaps.train.resident(), heaps.validation.resident()
+    surest = np.asarray(class_probabilities(task)(variables_of(part, "softmax"), validation["image"])).max(1)
+    centres = np.stack([training["image"][training["label"] == k, 0, 0].mean(0) for k in range(3)])
+    near = distance_to_boundary(validation["image"][:, 0, 0], centres) < band
+    return {"near": round(float(surest[near].mean()), 4), "away": round(float(surest[~near].mean()), 4)}
+
+
 def run(config, env):
     digits = data.load("digits", env.data_dir, fake=env.smoke)
     sizes = {"train": config.points, "validation": config.points, "test": 1}
     heaps = data.toy_splits("three_blobs", seed=config.seed, sizes=sizes, noise=config.noise)
     begin(env)
     (_, on_digits), (planar, on_heaps) = build(config, digits), build(config, heaps)
-    parts = [
-        train_part(on_digits, digits, config, env, "digits"),
-        train_part(on_heaps, heaps, config, env, "heaps"),
-    ]
+    parts = {
+        "digits": train_part(on_digits, digits, config, env, "digits"),
+        "heaps": train_part(on_heaps, heaps, config, env, "heaps"),
+    }
     top1 = {
         name: {loss: round(float(np.mean([row[f"top1_{loss}"] for row in part.validation])), 4) for loss in LOSSES}
-        for name, part in zip(("digits", "heaps"), parts)
+        for name, part in parts.items()
     }
 
-    plane = plots.grid_points(EXTENT, PIXELS)
-    training, validation = heaps.train.resident(), heaps.validation.resident()
-    points = validation["image"][:, 0, 0]
-    centres = np.stack([training["image"][training["label"] == k, 0, 0].mean(0) for k in range(3)])
-    surfaces = {}
-    for loss, task in planar.items():
-        variables = {"params": parts[1].variables()["params"][loss]}
-        probabilities = np.asarray(class_probabilities(task)(variables, plane[:, None, None]))
-        if loss == "softmax":
-            surest = np.asarray(class_probabilities(task)(variables, validation["image"])).max(1)
-        else:
-            probabilities = np.eye(3)[probabilities.argmax(1)]
-        accuracy = parts[1].validation[0][f"top1_{loss}"]
-        shown = probabilities.reshape(*PIXELS, 3)
-        surfaces[loss] = plots.Surface(shown, EXTENT, points, validation["label"], accuracy)
-    near = distance_to_boundary(points, centres) < config.band
-    certainty = {"near": round(float(surest[near].mean()), 4), "away": round(float(surest[~near].mean()), 4)}
-
+    surfaces = surfaces_of(planar, parts["heaps"], heaps)
+    certainty = certainty_of(planar["softmax"], parts["heaps"], heaps, config.band)
     slide = of_the_slide()
-    claim = Claim(
+    claim = as_good_but_unsure_where_classes_meet(top1["digits"], certainty, slide)
+    figures = draw(parts["digits"], digits.info, surfaces, slide)
+    result = study_result(env, list(parts.values()), validation_top1=top1)
+    conclude(result, config, env, figures, __doc__, claim=claim)
+
+
+def as_good_but_unsure_where_classes_meet(top1, certainty, slide):
+    """The claim, from accuracies on digits by loss, the softmax's certainty, and the losses of the slide."""
+    return Claim(
         "Softmax and hinge are as good as each other on digits; the softmax is unsure where classes meet",
         {
-            "digits": top1["digits"],
+            "digits": top1,
             "certainty": certainty,
             "slide": {loss: row.round(2).tolist() for loss, row in zip(LOSSES, slide.astype(float))},
         },
         "top1 within 0.02; mean largest probability near the boundaries 0.2 or more below that away; hinge of the "
         "slide 2.9, 0, 12.9, cross-entropy of its first image 2.04",
         bool(
-            abs(top1["digits"]["softmax"] - top1["digits"]["hinge"]) <= 0.02
+            abs(top1["softmax"] - top1["hinge"]) <= 0.02
             and certainty["near"] <= certainty["away"] - 0.2
             and np.allclose(slide[1], (2.9, 0, 12.9), atol=1e-3)
             and abs(slide[0, 0] - 2.04) < 5e-3
         ),
     )
+
+
+def draw(part, info, surfaces, slide):
+    """Figures of the plane, of the weights of the part that learned the digits, and of the losses."""
     weights = {
-        loss: parts[0].variables()["params"][loss]["head"]["kernel"].T.reshape(-1, *digits.info.image_shape)
+        loss: variables_of(part, loss)["params"]["head"]["kernel"].T.reshape(-1, *info.image_shape)
         for loss in LOSSES
     }
-    figures = {
+    return {
         "surfaces": (
             "Three heaps of validation points. Left: probabilities, pale where unsure. Right: the class of the "
             "largest score; the hinge has no probabilities",
@@ -164,7 +187,7 @@ def run(config, env):
         ),
         "weights": (
             "The weights of each digit: red where ink speaks for it, blue where against; one scale a row",
-            plots.image_rows(weights, digits.info.class_names, diverging=True, scale="row"),
+            plots.image_rows(weights, info.class_names, diverging=True, scale="row"),
         ),
         "margin": (
             "Loss of an example of two classes. The hinge is content with a margin of 1, the softmax never",
@@ -183,7 +206,11 @@ def run(config, env):
             ),
         ),
     }
-    conclude(study_result(env, parts, validation_top1=top1), config, env, figures, __doc__, claim=claim)
+
+
+def variables_of(part, loss):
+    """Of the first seed."""
+    return {"params": part.variables()["params"][loss]}
 
 
 if __name__ == "__main__":

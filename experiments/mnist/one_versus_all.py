@@ -55,22 +55,30 @@ def run(config, env):
     splits = data.load("mnist", env.data_dir, fake=env.smoke)
     task = build(config, splits)
     outcome = train(task, splits, config, env)
-    names, test = np.array(splits.info.class_names), outcome.test
-    said = answers(task, outcome.state.variables, test) > 0
-    positive = said.sum(1)
-    shares = {name: outcome.result["test"][f"error_{name}"] for name in ("none", "several")}
-    claim = Claim(
+    said = answers(task, outcome.state.variables, outcome.test) > 0
+    claim = many_digits_have_no_answer_or_several(outcome.result["test"])
+    figures = draw(outcome, splits.info, said) | draw_unclear(config, outcome.test, splits.info, said)
+    finish(outcome, config, env, figures, __doc__, claim=claim)
+
+
+def many_digits_have_no_answer_or_several(metrics):
+    """The claim, from what was measured on test."""
+    shares = {name: metrics[f"error_{name}"] for name in ("none", "several")}
+    return Claim(
         "Perceptrons trained one against all leave many digits without an answer or with several",
         {name: round(share, 4) for name, share in shares.items()},
         "none + several > 0.05 of the test digits",
         bool(sum(shares.values()) > 0.05),
     )
-    table = percentages(positive, test.labels, names)
+
+
+def draw(outcome, info, said):
+    """Figures of how many rows say +1, of said [N, K] by which do, and of the weights."""
+    names, positive = info.class_names, said.sum(1)
+    table = percentages(positive, outcome.test.labels, names)
     most = max(2, int(positive.max(initial=0)))
-    weights = outcome.state.params["head"]["kernel"].T.reshape(-1, *splits.info.image_shape)
-    unclear = [np.flatnonzero(group)[: config.shown] for group in (positive == 0, positive > 1)]
-    shown = np.concatenate(unclear)
-    figures = {
+    weights = outcome.state.params["head"]["kernel"].T.reshape(-1, *info.image_shape)
+    return {
         "positive_rows": (
             "How many rows say +1 to a test image; only where it is one is there an answer",
             plots.bars(
@@ -97,13 +105,21 @@ def run(config, env):
             plots.image_grid(weights, names, columns=5, diverging=True, scale="each"),
         ),
     }
-    if len(shown):
-        titles = [f"a {names[test.labels[i]]}: {' '.join(names[said[i]]) or 'none'}" for i in shown]
-        figures["unclear"] = (
+
+
+def draw_unclear(config, test, info, said):
+    """A figure of images without an answer and of some with several, where there are any."""
+    names, positive = np.array(info.class_names), said.sum(1)
+    shown = np.concatenate([np.flatnonzero(group)[: config.shown] for group in (positive == 0, positive > 1)])
+    if not len(shown):
+        return {}
+    titles = [f"a {names[test.labels[i]]}: {' '.join(names[said[i]]) or 'none'}" for i in shown]
+    return {
+        "unclear": (
             "Test images to which no row says +1, and to which several do: the digit, and what the rows say",
             plots.image_grid(test.gather(shown)["image"], titles, columns=config.shown),
         )
-    finish(outcome, config, env, figures, __doc__, claim=claim)
+    }
 
 
 if __name__ == "__main__":
