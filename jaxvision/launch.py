@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jaxvision import compilation_cache, heap
+from jaxvision import compilation_cache
 from jaxvision.errors import InputError
 from jaxvision.ops.convolution import onednn
 from jaxvision.parallel import make_layout, multihost
@@ -60,7 +60,6 @@ def launch(run, config_class) -> None:
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         config = resolve(config)
-        heap.keep_freed_pages()
         compilation_cache.enable()
         multihost.initialise()
         config = shrink(config, jax.device_count()) if flags.smoke else config

@@ -18,7 +18,6 @@ from typing import Annotated
 import tyro
 from rich.progress import track
 
-from jaxvision import heap
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
 from jaxvision.launch import environment
@@ -45,7 +44,6 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     if arguments.suite not in SUITES:
         raise InputError(f"unknown suite {arguments.suite!r}: expected one of {NAMES}")
-    heap.keep_freed_pages()  # as experiments do; peers in this process have it too
     try:
         suite = importlib.import_module(f"scripts.benchmarks.{arguments.suite}")
     except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ import tyro
 
 from jaxvision.errors import InputError
 from jaxvision.files import write_whole
+from jaxvision.training.claim import in_words
 from jaxvision.training.workdir import read_json, write_json
 from scripts.benchmarks.case import shown
 
@@ -115,18 +116,9 @@ def claims_table(records: list[dict]) -> str:
     lines = ["| experiment | claim | measured | bound | holds | revision |", "|---|---|---|---|---|---|"]
     for record in records:
         claim = record["claim"]
-        cells = [record["experiment"], claim["text"], shown_measured(claim["measured"]), claim["bound"]]
+        cells = [record["experiment"], claim["text"], in_words(claim["measured"]), claim["bound"]]
         lines.append(row([*cells, "yes" if claim["holds"] else "**no**", revisions([record])]))
     return "\n".join(lines) + "\n"
-
-
-def shown_measured(measured) -> str:
-    """Such as "gap 0.31, bound 0.2" of what a claim rests on, which may be nested."""
-    if isinstance(measured, dict):
-        return ", ".join(f"{name} {shown_measured(value)}" for name, value in measured.items())
-    if isinstance(measured, list):
-        return " ".join(map(shown_measured, measured))
-    return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
 def revisions(records: list[dict]) -> str:

@@ -20,8 +20,7 @@ BELOW = {
     "tasks": {"ops", "models", "losses", "metrics", "augment", "data", "plots", "training"},
     "runs": {"models", "augment", "training"},
     "compilation_cache": set(),
-    "heap": set(),
-    "launch": {"compilation_cache", "heap", "ops", "parallel", "training"},
+    "launch": {"compilation_cache", "ops", "parallel", "training"},
     "__init__": {"runs"},
 }
 FILES = sorted((ROOT / "jaxvision").rglob("*.py"))

@@ -30,8 +30,8 @@ def in_words(measured: Any) -> str:
         return ", ".join(f"{name} {_inner(value)}" for name, value in measured.items())
     if isinstance(measured, list | tuple):
         return ", ".join(map(_inner, measured))
-    return str(measured)
+    return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
 def _inner(measured):
-    return f"({in_words(measured)})" if isinstance(measured, dict | list | tuple) else str(measured)
+    return f"({in_words(measured)})" if isinstance(measured, dict | list | tuple) else in_words(measured)

@@ -74,6 +74,8 @@ class StreamingAdvance(Advance):
         self._layout = layout
         self._batch_axis = batch_axis
         self._rows = layout.rows(order.batch_size)
+        # On a CPU a step that waits for the one before already holds memory for its intermediate results.
+        self._one_at_a_time = layout.mesh.devices.flat[0].platform == "cpu"
         self._next_step = -1
         self._batches: Iterator = iter(())
 
@@ -86,7 +88,10 @@ class StreamingAdvance(Advance):
             self._batches = self._train.train_batches(self.order, first_step, self._rows)
         (batch,) = islice(self._batches, 1)
         self._next_step = first_step + 1
-        state, metrics = self._dispatch(*self._arguments(state, batch, first_step))
+        arguments = self._arguments(state, batch, first_step)
+        if self._one_at_a_time:
+            jax.block_until_ready(state)
+        state, metrics = self._dispatch(*arguments)
         return state, metrics, 1
 
     def _arguments(self, state, batch, step: int):

@@ -10,7 +10,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from jaxvision import heap
 from scripts.benchmarks.case import Case, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +36,6 @@ def in_a_fresh_process(side):
 
 def peak_of_training(side: str) -> float:
     """MiB, after a few epochs. Linux never reports less than the process had that started this one."""
-    if side == "ours":
-        heap.keep_freed_pages()  # as experiments do
     run = importlib.import_module(f"scripts.benchmarks.training_{side}").training(NETWORK)
     for _ in range(EPOCHS):
         run()
