@@ -71,7 +71,12 @@ def launch(run, config_class) -> None:
             print_result(result, path, trial=flags.smoke)
             return
         layout = make_layout(flags.parallel)
-        run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))
+        try:
+            run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))
+        except InputError:
+            if multihost.is_lead():
+                workdir.abandon()
+            raise
     except InputError as error:
         fail(str(error))
     except OSError as error:

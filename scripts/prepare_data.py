@@ -31,8 +31,8 @@ def prepare_data(
 
     Args:
         name: digits, mnist, fashion_mnist, cifar10 or cifar100; any other name is that of an image folder.
-        raw: The publisher's files, a folder <class>/* or train|val|test/<class>/*, or an archive of them
-            (.zip, .tar, .tar.gz, .tar.xz). Without it the files of a built-in data set are downloaded.
+        raw: The publisher's files, a folder <class>/*, the one that train|val|test/<class>/* are in, or an archive
+            of them (.zip, .tar, .tar.gz, .tar.xz). Without it the files of a built-in data set are downloaded.
         data_dir: Where prepared data sets are kept, $JAXVISION_DATA or else ~/jaxvision_data.
         on_bad_image: What to do with an image of a folder that does not decode.
     """

@@ -69,6 +69,9 @@ def stages_of(config):
     if len({len(each) for each in numbers.values()}) > 1:
         flags = ", ".join(f"--{flag(field)} {len(each)}" for field, each in numbers.items())
         raise InputError(f"numbers of stages differ: {flags}; expected as many for each")
+    for field in ("window_px", "column_px", "blur_px"):
+        if even := [side for side in numbers[field] if side % 2 == 0]:
+            raise InputError(f"--{flag(field)} {even[0]}: expected an odd number")
     return tuple(map(Stage, *numbers.values()))
 
 

@@ -74,18 +74,11 @@ def name_of(size):
     return "_".join(map(str, size))
 
 
-def few_with_wrong_labels(config, splits):
-    """The splits with a part of the training examples, of which some have a random label."""
-    few = splits.few(config.examples)
-    classes = len(splits.info.class_names)
-    wrong = data.with_random_labels(few.train, config.wrong_labels, classes=classes, seed=config.seed)
-    return replace(few, train=wrong)
-
-
 def run(config, env):
     if env.smoke:
-        config = replace(config, examples=32)
-    splits = few_with_wrong_labels(config, data.load("digits", env.data_dir, fake=env.smoke))
+        config = replace(config, examples=min(config.examples, 64))
+    digits = data.load("digits", env.data_dir, fake=env.smoke)
+    splits = data.few_with_random_labels(digits, config.examples, config.wrong_labels, seed=config.seed)
     begin(env)
     series = {
         "width": [(width,) for width in config.widths],

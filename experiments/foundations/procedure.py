@@ -32,7 +32,7 @@ from jaxvision.training.claim import Claim
 from jaxvision.training.config import TrainConfig
 from jaxvision.training.masks import not_bias_or_norm
 from jaxvision.training.optimizers import with_weight_decay
-from jaxvision.training.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jaxvision.training.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from jaxvision.training.run import finish
 from jaxvision.training.schedules import cosine, scheduled
 from jaxvision.training.selection import Uniform, finite_or_none, grid, procedure, random_settings
@@ -59,7 +59,7 @@ class Config(TrainConfig):
     """File by which all who are given it make one search, with --search optuna; made by the first of them."""
     learning_rates: tuple[PositiveFloat, ...] = (1e-3, 1e-2, 1e-1, 1.0)
     """Step sizes to try, instead of --learning-rate."""
-    weight_decays: tuple[NonNegativeFloat, ...] = (1e-2, 1e-1, 1.0)
+    weight_decays: tuple[PositiveFloat, ...] = (1e-2, 1e-1, 1.0)
     """Decoupled weight decays to try, relative to the learning rate."""
     restarts: PositiveInt = 3
     """Seeds each setting is trained from, where V is one and the same."""

@@ -117,13 +117,6 @@ def lowest_before_stopping(part, patience):
     return np.array([member.best for member in members])
 
 
-def with_few_and_wrong_labels(splits, config):
-    few = splits.few(config.examples)
-    classes = len(splits.info.class_names)
-    wrong = data.with_random_labels(few.train, config.wrong_labels, classes=classes, seed=config.seed)
-    return replace(few, train=wrong)
-
-
 def settings_of(config):
     return {
         "none": {},
@@ -152,8 +145,9 @@ def entropies(task, variables, dataset, config):
 
 def run(config, env):
     if env.smoke:
-        config = replace(config, examples=32)
-    splits = with_few_and_wrong_labels(data.load("digits", env.data_dir, fake=env.smoke), config)
+        config = replace(config, examples=min(config.examples, 64))
+    digits = data.load("digits", env.data_dir, fake=env.smoke)
+    splits = data.few_with_random_labels(digits, config.examples, config.wrong_labels, seed=config.seed)
     begin(env)
     task, settings = build(config, splits), settings_of(config)
     seeds = members_of(config, task.hyper)

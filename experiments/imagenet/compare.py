@@ -89,6 +89,8 @@ def measured(name, config):
 
 
 def run(config, env):
+    if not config.models:
+        raise InputError("--models: expected one model or more")
     if unknown := [name for name in config.models if name not in TOP1]:
         raise InputError(f"--models {' '.join(unknown)}: expected some of {', '.join(TOP1)}")
     if env.smoke:

@@ -27,7 +27,7 @@ from jaxvision.parallel.multihost import is_lead
 from jaxvision.training.claim import Claim
 from jaxvision.training.config import RunConfig
 from jaxvision.training.evaluate import make_evaluate
-from jaxvision.training.ranges import PositiveFloat, PositiveInt
+from jaxvision.training.ranges import FiniteFloat, PositiveFloat, PositiveInt
 from jaxvision.training.run import conclude
 from jaxvision.training.state import digest
 from jaxvision.training.study import begin, study_result
@@ -53,7 +53,7 @@ class Config(RunConfig):
     """The same of the square cut from the centre."""
     interpolation: Interpolation | None = None
     """The same of the kernel that scales."""
-    mean: tuple[float, float, float] | None = None
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = None
     """The same of the mean of each channel, on the scale from 0 to 1."""
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     """The same of its standard deviation."""
@@ -124,6 +124,8 @@ def run(config, env):
     begin(env)
     opened, sha256 = env.workdir.path / "test_opened.json", digest(variables)
     test = splits.open_test(opened, sha256)
+    if is_lead():
+        print(f"{len(test)} images of {classes} classes")
     variables = env.layout.place(variables)
     once = make_evaluate(make_once_fn(model, preprocess), env.layout, config.eval_batch_size)
     once(variables, test.take(np.arange(min(len(test), config.eval_batch_size))))  # compiles

@@ -2,7 +2,7 @@
 
 from jaxvision.data.dataset import Batch, Dataset
 from jaxvision.data.fake import fake
-from jaxvision.data.labels import with_random_labels
+from jaxvision.data.labels import few_with_random_labels, with_random_labels
 from jaxvision.data.loading import load
 from jaxvision.data.memory import InMemory
 from jaxvision.data.order import FoldOrder, PopulationOrder, TrainingOrder
@@ -28,6 +28,7 @@ __all__ = [
     "channel_statistics",
     "default_data_dir",
     "fake",
+    "few_with_random_labels",
     "load",
     "mean_image",
     "prepare",

@@ -1,9 +1,22 @@
 """Labels made wrong on purpose, to see what a network learns by heart."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jaxvision.data.memory import InMemory
+from jaxvision.data.splits import Splits
 from jaxvision.errors import InputError
+
+
+def few_with_random_labels(splits: Splits, examples: int, share: float, *, seed: int) -> Splits:
+    """The splits with the first training examples only, so many, of which about `share` have a random label.
+
+    Raises InputError if there are not as many, and as `with_random_labels`.
+    """
+    few = splits.few(examples)
+    classes = len(splits.info.class_names)
+    return replace(few, train=with_random_labels(few.train, share, classes=classes, seed=seed))
 
 
 def with_random_labels(dataset: InMemory, share: float, *, classes: int, seed: int) -> InMemory:

@@ -1,6 +1,7 @@
 """`load`: a prepared data set as training, validation and test splits."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def load(
     `crop`: makes images of `image_size`, uint8, of whole ones, uint8 [H, W, C], in place of that scaling; such as
     `ImagePreprocess.crop_image`, for the pixels that published weights expect.
     `fake`: small made-up data of the same shape and classes, for which nothing need be prepared; not cropped.
-    `streaming`: decode from disk while training; None does so when the training images exceed 2 GiB, and with a
+    `streaming`: decode from disk while training; None does so when the largest split exceeds 2 GiB, and with a
     `crop`, of which nothing is cached.
     `validation_fraction`: the part of train, stratified and the same in every run, that becomes the
     validation split where none was prepared.
@@ -51,12 +52,16 @@ def load(
     if crop is not None and image_size is None:
         raise InputError("crop: expected the image_size that it gives, too")
     if fake:
-        return fake_splits(name, image_size=image_size)
+        splits = fake_splits(name, image_size=image_size)
+        return replace(splits, train=None, validation=None) if only_test else splits
     directory = _prepared(name, data_dir)
     summary = read_summary(directory)
     shape = _delivered_shape(name, summary, image_size)
     if "train" not in summary.sizes and not only_test:
-        raise InputError(f"{name}: prepared from one folder to evaluate on, expected training images too")
+        raise InputError(
+            f"{name}: prepared without training images; delete {directory} and prepare it from a folder that has "
+            "train and val, or train and test"
+        )
     if streaming is None:
         most = max(summary.sizes.values())
         streaming = crop is not None or most * int(np.prod(shape, dtype=np.int64)) > IN_MEMORY_BYTES

@@ -78,7 +78,8 @@ class Splits:
     def few(self, examples: int) -> "Splits":
         """Only the first training examples, so many. Raises InputError if there are not as many."""
         self.check_examples(examples)
-        return replace(self, train=self.train.take(np.arange(examples)))
+        info = replace(self.info, sizes={**self.info.sizes, "train": examples})
+        return replace(self, info=info, train=self.train.take(np.arange(examples)))
 
     def check_examples(self, examples: int) -> None:
         """Raise InputError if training on so many examples is not possible."""

@@ -20,8 +20,8 @@ def write_report(path, *, title, summary, result, config, environment, figures, 
 
     summary: a docstring; its indented blocks are shown as they are. result: as in result.json, {"steps": ...,
     "seconds": ..., "train": {"loss": ...}, "validation": {...}, "test": {...}}, perhaps with "memory_bytes"
-    {"arguments": ...} and, of a population, deviations "std" and metrics of the "ensemble" of the same form,
-    and its "members" {"seed": ..., "hyper": {...}, "train": ...}, of which those "chosen" were measured. config,
+    {"arguments": ...} and, of a population, deviations "std" and metrics of the "ensemble" of the same form, its
+    "members" {"seed": ..., "hyper": {...}, "train": ...}, the names "varied" in them and who was "chosen". config,
     environment: dicts, nested or not. figures: pairs (caption, path of a PNG). claim: a sentence to begin with. All
     text is escaped.
 
@@ -70,39 +70,41 @@ def _paragraph(block):
 
 
 def _scores(result, metrics):
-    """One row a split, and one for the ensemble of a population; one column a metric."""
-    rows = {split: (result[split], result.get("std", {}).get(split, {})) for split in filter(result.get, SPLITS)}
-    rows |= {f"{split}, ensemble": (scores, {}) for split, scores in result.get("ensemble", {}).items()}
+    """One row a split, one column a metric; of a population also what its members say together."""
+    deviations = result.get("std", {})
     body = [
-        [name, *(_score(scores.get(metric), spread.get(metric)) for metric in metrics)]
-        for name, (scores, spread) in rows.items()
+        [split, *(_score(result[split].get(name), deviations.get(split, {}).get(name)) for name in metrics)]
+        for split in filter(result.get, SPLITS)
     ]
-    return _table("scores", ["", *metrics], body)
+    tables = [_table("scores", ["", *metrics], body)]
+    for split, scores in result.get("ensemble", {}).items():
+        row = [f"{split}, as one ensemble", *map(_rounded, scores.values())]
+        tables.append(_table("members", ["", *scores], [row]))
+    return "\n".join(tables)
 
 
 def _members(result, metrics):
     """One row a member of a population: seed, what varies, and its scores; folded up, as there can be many."""
     if not (members := result.get("members")):
         return ""
-    varied = [name for name in members[0]["hyper"] if len({member["hyper"][name] for member in members}) > 1]
     columns = [(split, metric) for split in filter(result.get, SPLITS) for metric in metrics]
     body = [
         [
             str(member["seed"]),
-            *(f"{member['hyper'][name]:g}" for name in varied),
+            *(f"{member['hyper'][name]:g}" for name in result["varied"]),
             *(_rounded(member.get(split, {}).get(metric)) for split, metric in columns),
             _fate(member, i in result["chosen"]),
         ]
         for i, member in enumerate(members)
     ]
-    head = ["seed", *varied, *(f"{split} {metric}" for split, metric in columns), ""]
+    head = ["seed", *result["varied"], *(f"{split} {metric}" for split, metric in columns), ""]
     return f"<details><summary>{len(members)} members</summary>{_table('members', head, body)}</details>"
 
 
 def _fate(member, chosen):
     if "diverged_at" in member:
         return f"diverged at step {member['diverged_at']}"
-    return "measured" if chosen else "not chosen"
+    return "tested" if chosen else "not chosen"
 
 
 def _table(name, head, body):

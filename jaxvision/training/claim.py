@@ -21,13 +21,13 @@ class Claim(NamedTuple):
     def sentence(self, *, trial: bool = False) -> str:
         """The claim with its verdict, for people; a trial on generated images is no test of it."""
         verdict = "not judged in a trial" if trial else "holds" if self.holds else "DOES NOT HOLD"
-        return f"{verdict}: {self.text} (measured {in_words(self.measured)}; {self.bound})"
+        return f"{verdict}: {self.text} (measured {in_words(self.measured)}. Bound: {self.bound})"
 
 
 def in_words(measured: Any) -> str:
-    """Numbers with their names: "zeros 0, he 0.31", those of a part in brackets behind its name."""
+    """Numbers with their names: "zeros: 0; he: 0.31", those of a part in brackets."""
     if isinstance(measured, dict):
-        return ", ".join(f"{name} {_inner(value)}" for name, value in measured.items())
+        return "; ".join(f"{name}: {_inner(value)}" for name, value in measured.items())
     if isinstance(measured, list | tuple):
         return ", ".join(map(_inner, measured))
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)

@@ -138,7 +138,8 @@ def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = F
         return Outcome(state, result, records, test, on_test[0], state)
     if task.ensemble_metrics_fn:
         ensemble = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
-        result["ensemble"] = {"test": only_scalars(ensemble(of_members(loop.state.variables, chosen), test))}
+        together = of_members(loop.state.variables, chosen)
+        result["ensemble"] = {"test": only_scalars(ensemble(together, test, "evaluating the ensemble"))}
     result |= population_result(members, scalars, chosen, loop.diverged)
     return Outcome(take(state, chosen[0]), result, records, test, on_test[chosen[0]], state)
 
@@ -180,7 +181,9 @@ def population_result(
         row = {"seed": member.seed, "hyper": member.hyper, **seen}
         rows.append({**row, "diverged_at": diverged[i]} if i in diverged else row)
     means = {name: mean for name, (mean, _) in spreads.items()}
-    return {**means, "std": {name: std for name, (_, std) in spreads.items()}, "chosen": chosen, "members": rows}
+    deviations = {name: std for name, (_, std) in spreads.items()}
+    varied = [name for name in members[0].hyper if len({member.hyper[name] for member in members}) > 1]
+    return {**means, "std": deviations, "varied": varied, "chosen": chosen, "members": rows}
 
 
 def finish(
@@ -242,8 +245,9 @@ def print_result(result: dict, path: Path, *, trial: bool = False) -> None:
                 for name, value in result[split].items()
             )
             print(f"{split:>10}  " + "  ".join(numbers))
-    if chosen := setting_chosen(result):
-        print(f"{'chosen':>10}  {chosen}, by validation loss")
+    if varied := result.get("varied"):
+        hyper = result["members"][result["chosen"][0]]["hyper"]
+        print(f"{'chosen':>10}  " + "  ".join(f"{name} {hyper[name]:g}" for name in varied))
     for split, scores in result.get("ensemble", {}).items():
         numbers = (f"{name} {value:.4f}" for name, value in scores.items())
         print(f"{split:>10}  " + "  ".join(numbers) + "  (as one ensemble)")
@@ -251,11 +255,3 @@ def print_result(result: dict, path: Path, *, trial: bool = False) -> None:
         print(Claim(**result["claim"]).sentence(trial=trial))
     cost = f"{result['steps']} steps in {result['seconds']:.1f} s; " if result["steps"] else ""
     print(f"{cost}report: {path / 'report.html'}")
-
-
-def setting_chosen(result: dict) -> str:
-    """What the members measured have in common, of a population that varied more than the seed; "" of others."""
-    members = result.get("members", [])
-    hyper = [member["hyper"] for member in members]
-    varied = [name for name in (hyper[0] if hyper else ()) if len({each[name] for each in hyper}) > 1]
-    return ", ".join(f"{name} {hyper[result['chosen'][0]][name]:g}" for name in varied)

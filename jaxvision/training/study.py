@@ -116,7 +116,7 @@ def train_part(
     loop = fitted.loop
 
     def on(dataset):
-        evaluated = trainer.evaluate(loop.state.variables, dataset, f"evaluating {name}")
+        evaluated = trainer.evaluate(loop.state.variables, dataset, f"evaluating {name} on {len(dataset)} examples")
         return [only_scalars(metrics) for metrics in evaluated]
 
     def each_on(positions):

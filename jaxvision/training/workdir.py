@@ -75,6 +75,14 @@ class WorkDir:
             identity = {"experiment": self.experiment, "smoke": self.smoke, "config": asdict(self.config)}
             write_json(self.path / "config.json", {**identity, **environment})
 
+    def abandon(self) -> None:
+        """Take the claim back if nothing followed it, so that the directory is free for other flags."""
+        claims = {"config.json", "model.json"}
+        if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} <= claims:
+            for name in claims:
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
     def result(self) -> dict | None:
         """The finished run's result, or None."""
         path = self.path / "result.json"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxvision.data import InMemory, with_random_labels
+from jaxvision.data import InMemory, fake, few_with_random_labels, with_random_labels
 from jaxvision.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4000, 1, 1, 1), np.uint8)
@@ -36,3 +36,11 @@ def test_what_can_not_be():
     test = DATASET.take(np.arange(10))
     test.is_test = True
     assert with_random_labels(test, 0.5, classes=10, seed=0).is_test
+
+
+def test_few_with_random_labels():
+    splits = fake("digits")
+    few = few_with_random_labels(splits, 20, 0.5, seed=0)
+    wrong = with_random_labels(splits.few(20).train, 0.5, classes=10, seed=0)
+    np.testing.assert_array_equal(few.train.labels, wrong.labels)
+    assert few.info.sizes == {"train": 20, "validation": 32, "test": 32}

@@ -24,14 +24,13 @@ PREPROCESS = augment.ImagePreprocess(  # of odd differences, half of which torch
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """(data_dir, arrays of the test split) of the prepared data set "sharp"."""
+    """(data_dir, arrays of the test split) of the prepared data set "sharp", which has no other split."""
     root, rng = tmp_path_factory.mktemp("imagenet"), np.random.default_rng(0)
     images = [rng.integers(0, 256, (*size, 3), np.uint8) for _ in CLASSES for size in SIZES]
     for i, image in enumerate(images):
-        for split in ("train", "val"):
-            folder = root / "raw" / split / CLASSES[i // len(SIZES)]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{i:02}.png")
+        folder = root / "raw" / "val" / CLASSES[i // len(SIZES)]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:02}.png")
     data.prepare("sharp", root / "raw", root / "data")
     return root / "data", images
 

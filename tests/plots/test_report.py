@@ -147,7 +147,8 @@ def test_a_population_has_its_members_and_its_ensemble(tmp_path):
     population = ARGUMENTS["result"] | {
         "train": {"top1": 0.9},
         "validation": {},
-        "ensemble": {"test": {"top1": 0.975}},
+        "ensemble": {"test": {"top1_mean_probability": 0.975, "top1_vote": 0.97}},
+        "varied": ["learning_rate"],
         "chosen": [0],
         "members": [
             member | {"test": {"top1": 0.9611}},
@@ -157,10 +158,11 @@ def test_a_population_has_its_members_and_its_ensemble(tmp_path):
     }
     write_report(tmp_path / "report.html", figures=[], **(ARGUMENTS | {"result": population}))
     page = Page(tmp_path / "report.html")
-    assert ["test, ensemble", "0.975"] in page.rows
+    ensemble = page.rows.index(["top1_mean_probability", "top1_vote"])
+    assert page.rows[ensemble + 1] == ["test, as one ensemble", "0.975", "0.97"]
     assert page.of("summary") == ["3 members"]
     assert page.rows[page.rows.index(["seed", "learning_rate", "train top1", "test top1"]) :][1:4] == [
-        ["3", "0.01", "0.9", "0.9611", "measured"],
+        ["3", "0.01", "0.9", "0.9611", "tested"],
         ["3", "0.1", "0.9", "not chosen"],
         ["3", "10", "0.9", "diverged at step 12"],
     ]

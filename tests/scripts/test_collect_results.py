@@ -60,7 +60,7 @@ def test_claims_are_listed(repository, tmp_path):
     (run / "result.json").write_text(json.dumps(result))
     main((run,), repository)
     readme = (repository / "README.md").read_text()
-    assert "| foundations.capacity | Gaps grow | gap 0.1235, at (1, 2.5) | >= 0.1 | **no** | 01234567 |" in readme
+    assert "| foundations.capacity | Gaps grow | gap: 0.1235; at: (1, 2.5) | >= 0.1 | **no** | 01234567 |" in readme
     assert "| foundations.capacity | 9" not in readme
 
 

@@ -73,3 +73,15 @@ def test_what_a_kill_leaves_before_config_json_is_there(tmp_path):
     """`write_whole` may leave its temporary file; the same command has to go on."""
     (tmp_path / ".config.json.x1y2").write_text('{"exp')
     WorkDir(tmp_path, "digits.cnn", Config(), smoke=False).check()
+
+
+def test_a_claim_is_taken_back_only_if_nothing_followed(tmp_path):
+    workdir = WorkDir(tmp_path / "run", "digits.cnn", Config(), smoke=False)
+    workdir.abandon()
+    workdir.claim({})
+    (tmp_path / "run/metrics.jsonl").touch()
+    workdir.abandon()
+    assert (tmp_path / "run/config.json").exists()
+    (tmp_path / "run/metrics.jsonl").unlink()
+    workdir.abandon()
+    assert not (tmp_path / "run").exists()
