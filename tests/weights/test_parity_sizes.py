@@ -1,6 +1,6 @@
 """Whole published networks at the papers' image size and at odd ones, with other numbers of classes and channels.
 
-Not for every change: `JAXVISION_EXTRAS=parity scripts/test -m slow -n0` takes a quarter of an hour.
+Not for every change: `JAXVISION_EXTRAS=parity scripts/test -m slow -n0` takes ten minutes.
 """
 
 import numpy as np
@@ -62,6 +62,6 @@ def test_torchvision_vit(name):
 def test_timm_vit(name, size_px):
     import timm
 
-    reference = randomise(timm.create_model(TIMM[name], img_size=size_px), 4)
+    reference = randomise(timm.create_model(TIMM[name], img_size=size_px, num_classes=1000), 4)
     model = models.create(name, grid=size_px // reference.patch_embed.patch_size[0])
     assert_same_logits(model, reference, vit.TIMM, images(size_px, size_px, 3))
