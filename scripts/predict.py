@@ -25,6 +25,7 @@ from jaxvision.launch import fail
 from jaxvision.models.resnet_cifar import ResNetCifar
 from jaxvision.ops.resampling import Interpolation
 from jaxvision.plots.files import check_name
+from jaxvision.training.ranges import flag
 from jaxvision.training.workdir import write_json
 
 BATCH = 32
@@ -80,7 +81,7 @@ def predict(
     if weights and not model:
         raise InputError("--weights: expected the --model they are for")
     given = {"resize_px": resize_px, "crop_px": crop_px, "interpolation": interpolation, "mean": mean, "std": std}
-    if workdir and (flags := [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]):
+    if workdir and (flags := [f"--{flag(name)}" for name, value in given.items() if value is not None]):
         raise InputError(f"{', '.join(flags)}: expected the --model they are for; a run knows its own")
     if top < 1:
         raise InputError(f"--top {top}: expected at least 1")

@@ -75,7 +75,7 @@ class StreamingAdvance(Advance):
         self._batch_axis = batch_axis
         self._rows = layout.rows(order.batch_size)
         # On a CPU a step that waits for the one before already holds memory for its intermediate results.
-        self._one_at_a_time = layout.mesh.devices.flat[0].platform == "cpu"
+        self._one_at_a_time = jax.default_backend() == "cpu"
         self._next_step = -1
         self._batches: Iterator = iter(())
 

@@ -108,8 +108,10 @@ def cross_validate(
     Raises:
       InputError: early stopping is asked for, which has nothing to go by before the end.
     """
+    if config.patience:
+        raise InputError(f"--patience {config.patience}: expected 0, cross-validation measures at the end alone")
     development = splits.development()
-    held_out = _folds(development, folds, config) * len(settings)
+    held_out = development.folds(folds, config.seed) * len(settings)
     members = [Member(config.seed, {**task.hyper, **setting}) for setting in settings for _ in range(folds)]
     order = development.fold_order(config.batch_size, [member.seed for member in members], held_out)
     part = train_part(task, development, config, env, name, members=members, order=order, held_out=held_out)
@@ -133,12 +135,6 @@ def scores_of(settings: list[dict[str, float]], values: np.ndarray) -> list[Scor
 def lower_is_better(metric: str) -> bool:
     """Whether a small value of this metric is a good one."""
     return not LOWER_IS_BETTER.isdisjoint(metric.split("_"))
-
-
-def _folds(development, count, config):
-    if config.patience:
-        raise InputError(f"--patience {config.patience}: expected 0, cross-validation measures at the end alone")
-    return development.folds(count, config.seed)
 
 
 def best(scores: list[Score], metric: str = "loss") -> Score:
@@ -178,8 +174,6 @@ def procedure(
     if config.vary:
         raise InputError(f"--vary {' '.join(config.vary)}: the settings to try are those of the search")
     development = splits.development()
-    if folds:
-        _folds(development, folds, config)  # refused, if it is, before anything is written
     task = build(config, development if folds else splits)
 
     def evaluate(settings, name):
