@@ -23,9 +23,14 @@ def is_mapped() -> bool:
     return True
 
 
+def is_split() -> bool:
+    """Whether the batch has parts on several devices."""
+    return is_mapped() and jax.lax.axis_size(BATCH_AXIS) > 1
+
+
 def global_rows(local_batch: int) -> jax.Array:
     """Rows [local_batch] (int32) of the global batch that this device holds."""
-    first = jax.lax.axis_index(BATCH_AXIS) * local_batch if is_mapped() else 0
+    first = jax.lax.axis_index(BATCH_AXIS) * local_batch if is_split() else 0
     return first + jnp.arange(local_batch)
 
 
@@ -51,5 +56,5 @@ def row_uniform(key: jax.Array, local_batch: int, shape: tuple[int, ...] = ()) -
 
 
 def sum_over_batch(tree):
-    """Sum every leaf over the devices that share the batch."""
-    return jax.lax.psum(tree, BATCH_AXIS) if is_mapped() else tree
+    """Sum every leaf over the devices that share the batch. A sum over one device would copy every leaf."""
+    return jax.lax.psum(tree, BATCH_AXIS) if is_split() else tree

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.batch_axis import BATCH_AXIS, global_rows, is_mapped, row_keys, row_uniform, sum_over_batch
+from jaxvision.batch_axis import BATCH_AXIS, global_rows, is_mapped, is_split, row_keys, row_uniform, sum_over_batch
+from jaxvision.parallel import make_layout
 
 KEY = jax.random.key(3)
 
@@ -80,3 +81,11 @@ def test_outside_any_mapping_the_batch_is_whole():
     assert jax.vmap(lambda _: is_mapped(), axis_name=BATCH_AXIS)(jnp.zeros(2)).all()
     np.testing.assert_array_equal(global_rows(3), [0, 1, 2])
     assert sum_over_batch({"x": 5.0}) == {"x": 5.0}
+
+
+def test_one_device_has_nothing_to_reduce():
+    layout = make_layout("replicate", jax.devices()[:1])
+    program = layout.bind(lambda x: sum_over_batch(x) + is_split(), (0,)).lower(jnp.ones(4)).as_text()
+    assert "all_reduce" not in program
+    layout = make_layout("replicate", jax.devices()[:2])
+    assert "all_reduce" in layout.bind(lambda x: sum_over_batch(x.sum()), (0,)).lower(jnp.ones(4)).as_text()
