@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jaxvision.errors import InputError
 from jaxvision.fetch import UnreachableError, digest_of, fetch
+from jaxvision.weights import check_readable
 
 TORCHVISION = "https://download.pytorch.org/models/"
 IDELBAYEV = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
@@ -81,12 +82,13 @@ def published_file(name: str) -> Path:
     """The weights that were published for this model, from the cache or fetched into it.
 
     What was fetched before a connection broke off is kept and not fetched again. Raises InputError if none are
-    known, if they can't be fetched or kept, or if their size or SHA-256 is not the published one.
+    known, if they can't be fetched, kept or read here, or if their size or SHA-256 is not the published one.
     """
     if name not in PUBLISHED:
         raise InputError(f"{name}: no published weights are known; give the path of a file")
     source = PUBLISHED[name]
     path = cache_directory() / source.file_name
+    check_readable(path)  # it may be a gigabyte
     try:
         if path.exists():
             _require_size(source, path)

@@ -6,13 +6,14 @@ and in both directions. A template is a tree of variables as `jax.eval_shape` re
 
 from jaxvision.weights.conversion import counters, load, save
 from jaxvision.weights.engine import class_count, to_arrays, to_variables
-from jaxvision.weights.files import read, write
+from jaxvision.weights.files import check_readable, read, write
 from jaxvision.weights.layout import Layout
 from jaxvision.weights.table import LAYOUTS, recognise
 
 __all__ = [
     "LAYOUTS",
     "Layout",
+    "check_readable",
     "class_count",
     "counters",
     "load",

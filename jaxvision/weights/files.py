@@ -55,6 +55,12 @@ def write(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
         write_whole(path, save(contiguous, metadata={"format": "pt"}))
 
 
+def check_readable(path: Path) -> None:
+    """Raise InputError if no file of this name can be read here: it names no weight file, or torch is missing."""
+    if _is_torch(path):
+        _torch(path)
+
+
 def _is_torch(path):
     if path.name.endswith(TORCH_SUFFIXES):
         return True

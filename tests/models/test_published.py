@@ -1,4 +1,5 @@
 import hashlib
+import sys
 
 import pytest
 
@@ -16,14 +17,14 @@ def requests(tmp_path, monkeypatch):
     with serving(tmp_path / "www") as (url, requests):
         for folder in ("", "whole", "truncated"):
             (tmp_path / "www" / folder).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "www" / folder / "net.pth").write_bytes(CONTENT)
+            (tmp_path / "www" / folder / "net.safetensors").write_bytes(CONTENT)
         monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "cache"))
         publish(monkeypatch, url)
         yield requests
 
 
 def publish(monkeypatch, url, sha256=SHA256[:8]):
-    monkeypatch.setitem(PUBLISHED, "net", Published(url, "net.pth", 0.01, sha256))
+    monkeypatch.setitem(PUBLISHED, "net", Published(url, "net.safetensors", 0.01, sha256))
 
 
 def address():
@@ -36,9 +37,17 @@ def cached(tmp_path):
 
 def test_a_file_is_fetched_once(tmp_path, requests):
     for _ in range(2):
-        assert published_file("net") == tmp_path / "cache" / "net.pth"
-    assert cached(tmp_path) == {"net.pth": CONTENT}
-    assert requests == [("net.pth", 0)]
+        assert published_file("net") == tmp_path / "cache" / "net.safetensors"
+    assert cached(tmp_path) == {"net.safetensors": CONTENT}
+    assert requests == [("net.safetensors", 0)]
+
+
+def test_what_torch_is_missing_for_is_not_fetched(requests, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(PUBLISHED, "net", PUBLISHED["net"]._replace(file_name="net.pth"))
+    with pytest.raises(InputError, match=r"net\.pth: \.pth files need torch, which is not installed"):
+        published_file("net")
+    assert requests == []
 
 
 @pytest.mark.parametrize(("folder", "asked_for"), [("", 5120), ("whole/", 0)])
@@ -46,27 +55,27 @@ def test_what_broke_off_is_resumed(tmp_path, requests, monkeypatch, folder, aske
     url = address()
     publish(monkeypatch, f"{url}truncated/")
     broke_off = (
-        r"cannot fetch http\S+truncated/net\.pth \(0.01 MiB\): broke off after 5120 of 10240 bytes; what came"
+        r"cannot fetch http\S+truncated/net\.\w+ \(0.01 MiB\): broke off after 5120 of 10240 bytes; what came"
     )
     with pytest.raises(InputError, match=broke_off):
         published_file("net")
-    assert cached(tmp_path) == {".net.pth.partial": CONTENT[:5120]}
+    assert cached(tmp_path) == {".net.safetensors.partial": CONTENT[:5120]}
     publish(monkeypatch, url + folder)
     published_file("net")
-    assert cached(tmp_path) == {"net.pth": CONTENT}
-    assert requests[1:] == [("net.pth", asked_for)]
+    assert cached(tmp_path) == {"net.safetensors": CONTENT}
+    assert requests[1:] == [("net.safetensors", asked_for)]
 
 
 def test_one_that_was_never_renamed(tmp_path, requests):
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / ".net.pth.partial").write_bytes(CONTENT)
+    (tmp_path / "cache" / ".net.safetensors.partial").write_bytes(CONTENT)
     published_file("net")
-    assert cached(tmp_path) == {"net.pth": CONTENT}
+    assert cached(tmp_path) == {"net.safetensors": CONTENT}
 
 
 def test_another_file_of_that_name_is_refused(tmp_path, requests, monkeypatch):
     publish(monkeypatch, address(), sha256="0123abcd")
-    message = rf"net\.pth: its SHA-256 is {SHA256}, expected 0123abcd\.\.\.; nothing is kept"
+    message = rf"net\.safetensors: its SHA-256 is {SHA256}, expected 0123abcd\.\.\.; nothing is kept"
     with pytest.raises(InputError, match=message):
         published_file("net")
     assert cached(tmp_path) == {}
@@ -91,7 +100,7 @@ def test_what_can_not_be_fetched_or_kept(tmp_path, requests, monkeypatch):
     with pytest.raises(InputError, match=r"^lenet: no published weights are known; give the path of a file"):
         published_file("lenet")
     publish(monkeypatch, f"{address()}absent/")
-    with pytest.raises(InputError, match=r"absent/net\.pth \(0.01 MiB\): HTTP Error 404.*; what came is kept"):
+    with pytest.raises(InputError, match=r"absent/net\.\w+ \(0.01 MiB\): HTTP Error 404.*; what came is kept"):
         published_file("net")
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "file"))
