@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxvision.errors import InputError
 from jaxvision.parallel.multihost import fetch, preempted
+from jaxvision.training.heap import give_back
 from jaxvision.training.state import State
 
 TERMINATED = 128 + signal.SIGTERM
@@ -81,11 +82,14 @@ def fit(
     """
     with termination_noted() as terminated:
         clock = Clock(loop)
+        first_step = loop.step
         while loop.step < loop.total_steps and not loop.stop:
             boundary = min([loop.total_steps, *(loop.step + hook.every - loop.step % hook.every for hook in hooks)])
             outstanding = []
             while loop.step < boundary and not terminated():
                 loop.state, metrics, steps = advance(loop.state, loop.step, boundary - loop.step)
+                if loop.step == first_step:
+                    give_back()  # what compiling took
                 loop.step += steps
                 outstanding.append(metrics)
                 on_dispatch(loop)
