@@ -37,7 +37,7 @@ class Config(Recipe):
     draws: PositiveInt = 10
     """Random choices of each number of blocks."""
     images: PositiveInt = 1000
-    """Validation images the networks are judged on, at most."""
+    """Validation images the networks are judged on, drawn at random, at most."""
 
 
 def one_left_out(blocks):
@@ -78,7 +78,8 @@ def run(config, env):
     splits = data.load(config.dataset, env.data_dir, fake=env.smoke)
     blocks = (config.layers - 2) // 2
     counts = np.arange(min(config.most_removed, blocks) + 1)
-    batch = splits.validation.gather(np.arange(min(config.images, len(splits.validation))))
+    drawn = np.random.default_rng(config.seed).permutation(len(splits.validation))[: config.images]
+    batch = splits.validation.gather(drawn)  # drawn, as a folder's images lie class by class
     tasks = {kind: by_depth(config, splits, config.layers, kind) for kind in SHORTCUTS}
     begin(env)
     parts, single, several = [], {}, {}
