@@ -24,7 +24,7 @@ def is_mapped() -> bool:
 
 
 def is_split() -> bool:
-    """Whether the batch has parts on several devices."""
+    """Whether the calling code sees one of several parts of the batch."""
     return is_mapped() and jax.lax.axis_size(BATCH_AXIS) > 1
 
 
@@ -56,5 +56,5 @@ def row_uniform(key: jax.Array, local_batch: int, shape: tuple[int, ...] = ()) -
 
 
 def sum_over_batch(tree):
-    """Sum every leaf over the devices that share the batch. A sum over one device would copy every leaf."""
+    """Sum every leaf over the parts of the batch. Of one part nothing is summed, which would copy every leaf."""
     return jax.lax.psum(tree, BATCH_AXIS) if is_split() else tree

@@ -31,18 +31,17 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
     def step(state: State, batch: dict, expected_step: jax.Array):
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
-        def local_loss(params):
+        def total_loss(params):
             losses, (model_state, scalars) = loss_fn(params, state.model_state, batch, key, state.hyper)
             mask = batch.get("mask", jnp.ones_like(losses))
             sums = {name: masked_sum(values, mask) for name, values in {**scalars, "loss": losses}.items()}
             return sums["loss"][0], (model_state, sums)
 
-        # The gradient of the local sum, then its reduction: a psum inside would be transposed to another psum. The
-        # way back starts from 1 / count, because to divide the gradients would be one more pass over all of them.
-        total, pull_back, (model_state, sums) = jax.vjp(local_loss, state.params, has_aux=True)
-        sums = sum_over_batch(sums)
+        # The gradient of the local sum, then one reduction: a psum inside would be transposed to another psum.
+        gradients, (model_state, sums) = jax.grad(total_loss, has_aux=True)(state.params)
+        gradients, sums = sum_over_batch((gradients, sums))
         loss, count = sums["loss"]
-        (gradients,) = sum_over_batch(pull_back(jnp.ones_like(total) / count))
+        gradients = jax.tree.map(lambda gradient: gradient / count, gradients)
 
         opt_state = inject_hyper(state.opt_state, state.hyper)
         updates, opt_state = update(gradients, opt_state, state.params, value=loss / count)

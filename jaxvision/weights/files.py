@@ -55,9 +55,9 @@ def write(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
         write_whole(path, save(contiguous, metadata={"format": "pt"}))
 
 
-def check_readable(path: Path) -> None:
+def check_readable(path: str | Path) -> None:
     """Raise InputError if no file of this name can be read here: it names no weight file, or torch is missing."""
-    if _is_torch(path):
+    if _is_torch(path := Path(path)):
         _torch(path)
 
 
