@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from jaxvision.batch_axis import sum_over_batch
 from jaxvision.errors import InputError
-from jaxvision.metrics import merge
 from jaxvision.parallel.multihost import fetch
+from jaxvision.training.evaluate import merged
 
 
 def make_population_statistics(statistics_fn, layout):
@@ -39,10 +39,7 @@ def make_population_statistics(statistics_fn, layout):
     weigh = layout.bind(weigh, in_axes=(None, 0))
 
     def population_statistics(variables, batches):
-        total = None
-        for batch in batches:
-            weighed = weigh(variables, layout.place_batch(batch))
-            total = weighed if total is None else merge(total, weighed)
+        total = merged(weigh(variables, layout.place_batch(batch)) for batch in batches)
         sums, examples = (None, 0) if total is None else fetch(total)
         if examples == 0:
             raise InputError("population statistics: no examples, expected at least one")

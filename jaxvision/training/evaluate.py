@@ -1,5 +1,7 @@
 """Exact evaluation: padded batches, masked examples, merged sums."""
 
+from collections.abc import Iterable
+
 import jax
 
 from jaxvision.batch_axis import sum_over_batch
@@ -27,18 +29,27 @@ def make_evaluate(metrics_fn, layout, batch_size: int):
     )
 
     def evaluate(variables, dataset, announced: str = "") -> dict:
-        total = None
         batches = dataset.evaluation_batches(batch_size, layout.rows(batch_size))
         if announced and is_lead():
             batches = tracked(batches, announced, -(-len(dataset) // batch_size))
-        for batch in batches:
-            metrics = evaluate_batch(variables, layout.place_batch(batch))
-            total = metrics if total is None else merge(total, metrics)
+        total = merged(evaluate_batch(variables, layout.place_batch(batch)) for batch in batches)
         return {
             name: mean(metric) if isinstance(metric, tuple) else metric for name, metric in fetch(total).items()
         }
 
     return evaluate
+
+
+def merged(parts: Iterable):
+    """The metrics of all parts taken together, each part computed when it is asked for; None of no parts."""
+    # Of two calls at once on several CPU devices, each may hold a thread that the other's reduction waits for.
+    one_at_a_time = jax.default_backend() == "cpu" and jax.device_count() > 1
+    total = None
+    for part in parts:
+        if one_at_a_time:
+            jax.block_until_ready(part)
+        total = part if total is None else merge(total, part)
+    return total
 
 
 def make_evaluate_members(metrics_fn, layout, batch_size: int, *, members: int, in_turn: bool):

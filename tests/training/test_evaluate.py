@@ -6,7 +6,7 @@ import pytest
 from jaxvision.data.memory import InMemory
 from jaxvision.metrics import masked_sum
 from jaxvision.parallel import LAYOUTS, make_layout
-from jaxvision.training.evaluate import make_evaluate
+from jaxvision.training.evaluate import make_evaluate, merged
 
 
 def metrics_fn(variables, batch):
@@ -26,3 +26,30 @@ def test_every_example_counts_once(layout, devices):
     found = evaluate(layout.place({"scale": jnp.float32(2.0)}), InMemory(images, labels))
     assert found["mean"] == pytest.approx(2 * images.mean(), rel=1e-6)
     np.testing.assert_array_equal(found["counts"], np.bincount(labels, minlength=5))
+
+
+class Call:
+    """A number that is being computed until somebody waits for it."""
+
+    def __init__(self, ended):
+        self.ended = ended
+
+    def block_until_ready(self):
+        self.ended.append(self)
+
+    def __add__(self, other):
+        return other
+
+
+def test_on_several_devices_a_call_ends_before_the_next_begins():
+    """Otherwise XLA may give up on a reduction after a minute and abort the process."""
+    ended, ended_before = [], []
+
+    def calls():
+        for _ in range(3):
+            ended_before.append(len(ended))
+            yield Call(ended)
+
+    assert jax.device_count() > 1
+    merged(calls())
+    assert ended_before == [0, 1, 2]
