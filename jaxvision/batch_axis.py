@@ -23,14 +23,19 @@ def is_mapped() -> bool:
     return True
 
 
-def is_split() -> bool:
-    """Whether the calling code sees one of several parts of the batch."""
-    return is_mapped() and jax.lax.axis_size(BATCH_AXIS) > 1
+def needs_reduction() -> bool:
+    """Whether a sum over the batch is a `psum`: not outside any mapping, nor on a device with the whole batch.
+
+    There it would copy every leaf. Under a `vmap`, as of the layout `sharded`, it costs nothing.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    alone = BATCH_AXIS in mesh.manual_axes and mesh.shape[BATCH_AXIS] == 1
+    return is_mapped() and not alone
 
 
 def global_rows(local_batch: int) -> jax.Array:
     """Rows [local_batch] (int32) of the global batch that this device holds."""
-    first = jax.lax.axis_index(BATCH_AXIS) * local_batch if is_split() else 0
+    first = jax.lax.axis_index(BATCH_AXIS) * local_batch if is_mapped() else 0
     return first + jnp.arange(local_batch)
 
 
@@ -56,5 +61,5 @@ def row_uniform(key: jax.Array, local_batch: int, shape: tuple[int, ...] = ()) -
 
 
 def sum_over_batch(tree):
-    """Sum every leaf over the parts of the batch. Of one part nothing is summed, which would copy every leaf."""
-    return jax.lax.psum(tree, BATCH_AXIS) if is_split() else tree
+    """Sum every leaf over the devices that share the batch."""
+    return jax.lax.psum(tree, BATCH_AXIS) if needs_reduction() else tree

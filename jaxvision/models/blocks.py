@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.batch_axis import BATCH_AXIS, is_split, row_uniform
+from jaxvision.batch_axis import BATCH_AXIS, needs_reduction, row_uniform
 from jaxvision.errors import InputError
 from jaxvision.ops.convolution import conv2d, conv_transpose2d
 from jaxvision.ops.initializers import lecun_normal
@@ -132,7 +132,7 @@ class BatchNorm(nn.Module):
         scale, bias = _scale_and_bias(self, x)
         if not train:
             return batch_norm(x, mean.value, variance.value, scale, bias, epsilon=self.epsilon)
-        axis_name = BATCH_AXIS if is_split() else None
+        axis_name = BATCH_AXIS if needs_reduction() else None
         batch_mean, batch_variance, count = batch_statistics(x, mask=mask, axis_name=axis_name)
         if not self.is_initializing():
             unbiased = batch_variance * count / jnp.maximum(count - 1, 1)

@@ -26,20 +26,18 @@ class Sharded(Replicate):
 
     def bind(self, fn, in_axes, *, donate=()):
         """Run `fn` on global arrays; see `Replicate.bind`."""
-        mapped = jax.vmap(fn, in_axes=in_axes, axis_name=BATCH_AXIS, axis_size=1)
+        mapped = jax.vmap(fn, in_axes=in_axes, out_axes=None, axis_name=BATCH_AXIS, axis_size=1)
 
         def run(*args):
             args = (
                 arg if axis is None else jax.tree.map(lambda leaf, axis=axis: jnp.expand_dims(leaf, axis), arg)
                 for arg, axis in zip(args, in_axes)
             )
-            return jax.tree.map(self._constrain, mapped(*args))
+            return jax.tree.map(
+                lambda leaf: jax.lax.with_sharding_constraint(leaf, self.sharding(leaf.shape)), mapped(*args)
+            )
 
         return jax.jit(run, donate_argnums=donate)
-
-    def _constrain(self, mapped_once):
-        leaf = mapped_once[0]
-        return jax.lax.with_sharding_constraint(leaf, self.sharding(leaf.shape))
 
     def sharding(self, shape) -> NamedSharding:
         """Where an array of the State lives: cut along its longest dimension that the devices divide."""

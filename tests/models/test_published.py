@@ -55,7 +55,8 @@ def test_what_broke_off_is_resumed(tmp_path, requests, monkeypatch, folder, aske
     url = address()
     publish(monkeypatch, f"{url}truncated/")
     broke_off = (
-        r"cannot fetch http\S+truncated/net\.\w+ \(0.01 MiB\): broke off after 5120 of 10240 bytes; what came"
+        r"cannot fetch http\S+truncated/net\.safetensors \(0.01 MiB\): "
+        r"broke off after 5120 of 10240 bytes; what came"
     )
     with pytest.raises(InputError, match=broke_off):
         published_file("net")
@@ -100,7 +101,8 @@ def test_what_can_not_be_fetched_or_kept(tmp_path, requests, monkeypatch):
     with pytest.raises(InputError, match=r"^lenet: no published weights are known; give the path of a file"):
         published_file("lenet")
     publish(monkeypatch, f"{address()}absent/")
-    with pytest.raises(InputError, match=r"absent/net\.\w+ \(0.01 MiB\): HTTP Error 404.*; what came is kept"):
+    absent = r"absent/net\.safetensors \(0.01 MiB\): HTTP Error 404.*; what came is kept"
+    with pytest.raises(InputError, match=absent):
         published_file("net")
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "file"))
