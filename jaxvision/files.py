@@ -14,7 +14,7 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
       content: what to write, or a function that writes it into the open file.
 
     Raises:
-      OSError: the file can't be written; it has a file name.
+      OSError: the file can't be written; it has its name, not that of what was written first.
     """
     if isinstance(content, str):
         content = content.encode()
@@ -30,5 +30,5 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names none
+        error.filename, error.filename2 = str(path), None
         raise

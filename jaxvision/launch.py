@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -71,12 +72,8 @@ def launch(run, config_class) -> None:
             print_result(result, path, trial=flags.smoke)
             return
         layout = make_layout(flags.parallel)
-        try:
+        with workdir.held() if multihost.is_lead() else nullcontext():
             run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))
-        except InputError:
-            if multihost.is_lead():
-                workdir.abandon()
-            raise
     except InputError as error:
         fail(str(error))
     except OSError as error:

@@ -28,6 +28,10 @@ def load_run(workdir: str | Path, *, member: int | None = None):
       InputError: the directory holds no run, no checkpoint that is whole, or no such member.
     """
     workdir = Path(workdir)
+    if (workdir / "config.json").exists() and not (workdir / "model.json").exists():
+        raise InputError(
+            f"{workdir}: a run that kept no model, as those that compare several; expected one that trains one"
+        )
     record = read_json(workdir / "model.json")
     model = models.create(record["model"], **record["fields"])
     preprocess = preprocess_of(record["preprocess"])

@@ -33,3 +33,9 @@ def test_a_full_disk_names_the_file(tmp_path):
     with pytest.raises(OSError) as error:
         write_whole(tmp_path / "file", full)
     assert error.value.filename == str(tmp_path / "file")
+
+
+def test_a_folder_that_is_not_there_is_told_with_the_file_and_not_with_a_name_of_ours(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole(tmp_path / "missing/file", "text")
+    assert error.value.filename == str(tmp_path / "missing/file")

@@ -84,7 +84,7 @@ def measured(name, config):
         "G multiply-adds": round(summary.multiply_adds / 1e9, 3),
         "M parameters": round(summary.parameters / 1e6, 3),
         "images/s": round(config.batch_size / float(np.median(seconds[1:])), 2),
-        "MiB": round(used / 2**20, 1),
+        "MiB of memory": round(used / 2**20, 1),
     }
 
 
@@ -122,7 +122,8 @@ def fewer_does_not_mean_faster(rows):
 
 def draw(config, rows, columns):
     """The table and two figures of bubbles."""
-    batch = f"{config.batch_size} image{'s' * (config.batch_size > 1)} at a time"
+    size_px = f"{config.image_size_px}x{config.image_size_px}"
+    batch = f"{config.batch_size} image{'s' * (config.batch_size > 1)} of {size_px} at a time"
     accuracy, size = columns["published top-1 %"], columns["M parameters"]
     bubbles = partial(
         plots.bubbles,
@@ -143,8 +144,8 @@ def draw(config, rows, columns):
             ),
         ),
         "multiply_adds": (
-            "Accuracy against multiply-adds, the area being parameters",
-            bubbles(columns["G multiply-adds"], accuracy, size, x_label="multiply-adds (10^9)"),
+            f"Accuracy against multiply-adds for an image of {size_px}, the area being parameters",
+            bubbles(columns["G multiply-adds"], accuracy, size, x_label="multiply-adds in thousand millions"),
         ),
         "speed": (
             f"Accuracy against measured speed, {batch}, the area being parameters",

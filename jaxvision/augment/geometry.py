@@ -35,12 +35,15 @@ def translate(key: jax.Array, images: jax.Array, *, max_shift_px: int, fill: str
     """Shift each image by whole pixels, down and right by uniform draws from -max_shift_px..max_shift_px.
 
     What moves in is zero (fill="zero") or repeats the border (fill="edge"). Raises InputError for any other
-    fill or a negative shift.
+    fill, and for a negative shift or one that may leave nothing of an image.
     """
     if fill not in ("zero", "edge"):
         raise InputError(f"fill: {fill!r} is unknown, expected 'zero' or 'edge'")
-    if max_shift_px < 0:
-        raise InputError(f"max_shift_px: {max_shift_px} is negative")
+    if not 0 <= max_shift_px < min(images.shape[1:3]):
+        rows, columns = images.shape[1:3]
+        raise InputError(
+            f"max_shift_px: {max_shift_px}, expected 0 or more, and less than images of {rows}x{columns}"
+        )
     border = (max_shift_px, max_shift_px)
     mode = "constant" if fill == "zero" else "edge"
     padded = jnp.pad(images, ((0, 0), border, border, (0, 0)), mode=mode)

@@ -88,7 +88,7 @@ def published_file(name: str) -> Path:
         raise InputError(f"{name}: no published weights are known; give the path of a file")
     source = PUBLISHED[name]
     path = cache_directory() / source.file_name
-    check_readable(path)  # it may be a gigabyte
+    check_readable(source.file_name)  # before it is fetched: it may be a gigabyte
     try:
         if path.exists():
             _require_size(source, path)

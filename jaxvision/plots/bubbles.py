@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxvision.errors import InputError
+from jaxvision.plots.log_axis import name_powers
 from jaxvision.plots.style import INK, SMALL, TRAIN, house_style
 
 LARGEST = 1400  # points squared
@@ -28,7 +29,9 @@ def bubbles(names, x, y, sizes, *, x_label, y_label, size_label, log_x=False, ti
         raise InputError("x, y, sizes: expected finite numbers, and sizes above 0")
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
-    axes.set_xscale("log" if log_x else "linear")
+    if log_x:
+        axes.set_xscale("log")
+        name_powers(axes.xaxis, x)
     axes.margins(0.12)
     order = np.argsort(-sizes)
     areas = LARGEST * sizes / sizes.max()

@@ -6,6 +6,7 @@ from math import ceil
 import numpy as np
 
 from jaxvision.errors import InputError
+from jaxvision.plots.log_axis import name_powers
 from jaxvision.plots.style import MUTED, SMALL, TRAIN, VALIDATION, house_style
 
 LOWER_IS_BETTER = {"loss", "error", "nll", "mse", "mae", "ece", "perplexity"}
@@ -53,7 +54,7 @@ def _panel(axes, records, metric):
 
     if lower and _spans(LOG_FROM_RATIO, np.concatenate([train[1], validation[1]])):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        name_powers(axes.yaxis, np.concatenate([train[1], validation[1]]))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(True)

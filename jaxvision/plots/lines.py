@@ -5,13 +5,12 @@ from math import ceil
 import numpy as np
 
 from jaxvision.errors import InputError
+from jaxvision.plots.log_axis import name_measured, name_powers
 from jaxvision.plots.palette import MARKERS, colours
 from jaxvision.plots.style import SMALL, house_style
 
 LABEL_INCHES = 0.16  # height of a line's name beside its end
 MOST_COLUMNS = 5
-FEW_DECADES = 30  # largest over smallest y up to which 2 and 5 are named beside the powers of ten
-MOST_TICKS = 8  # measured x up to which a logarithmic axis names them all
 
 
 @house_style()
@@ -115,32 +114,21 @@ def _marker(index):
 
 
 def _set_scales(axes, panels, log_x, log_y):
-    from matplotlib.ticker import MaxNLocator, NullLocator
+    from matplotlib.ticker import MaxNLocator
 
-    measured = np.unique(np.concatenate([x for series in panels for x, *_ in series.values()]))
+    measured = np.concatenate([x for series in panels for x, *_ in series.values()])
     if log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
-        if len(measured) <= MOST_TICKS:
-            axes.set_xticks(measured)
-            axes.xaxis.set_minor_locator(NullLocator())
+        name_measured(axes.xaxis, measured)
     elif (measured == np.round(measured)).all():
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 5, 10)))
     _set_y_scale(axes, panels, log_y)
 
 
 def _set_y_scale(axes, panels, log_y):
-    from matplotlib.ticker import LogLocator
-
     if log_y:
-        values = np.concatenate([y for series in panels for _, y, *_ in series.values()])
-        values = values[np.isfinite(values) & (values > 0)]
-        narrow = len(values) > 0 and values.max() < FEW_DECADES * values.min()
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=8))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
+        name_powers(axes.yaxis, np.concatenate([y for series in panels for _, y, *_ in series.values()]))
 
 
 def _name_ends(axes, series, gap):

@@ -98,7 +98,15 @@ def _members(result, metrics):
         for i, member in enumerate(members)
     ]
     head = ["seed", *result["varied"], *(f"{split} {metric}" for split, metric in columns), ""]
-    return f"<details><summary>{len(members)} members</summary>{_table('members', head, body)}</details>"
+    table = f"<details><summary>{len(members)} members</summary>{_table('members', head, body)}</details>"
+    return f"<p>{escape(_shown(members[result['chosen'][0]], result['varied']))}</p>\n{table}"
+
+
+def _shown(member, varied):
+    """What was chosen, and whose pictures these are."""
+    setting = ", ".join(f"{name} {member['hyper'][name]:g}" for name in varied)
+    chosen = f"Chosen on validation: {setting}. " if varied else ""
+    return f"{chosen}Figures but for the curves, and predictions, are of the member with seed {member['seed']}."
 
 
 def _fate(member, chosen):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxvision.errors import InputError
-from jaxvision.plots.lines import MOST_TICKS
+from jaxvision.plots.log_axis import name_measured
 from jaxvision.plots.style import INK, SMALL, house_style
 
 
@@ -30,7 +30,7 @@ def scatter(
     axes.set_xscale("log" if log_x else "linear")
     axes.set_yscale("log" if log_y else "linear")
     for axis, measured in [(axes.xaxis, x)] * log_x + [(axes.yaxis, y)] * log_y:
-        _name_powers(axis, np.unique(measured))
+        name_measured(axis, measured)
     axes.margins(0.12)
     finite = np.isfinite(values)
     dots = axes.scatter(x[finite], y[finite], c=values[finite], cmap="viridis", s=60, zorder=2)
@@ -43,14 +43,3 @@ def scatter(
     figure.colorbar(dots, label=label).outline.set_visible(False)
     axes.grid(True)
     return figure
-
-
-def _name_powers(axis, measured):
-    """Plain numbers on a logarithmic axis: those measured if they are few."""
-    from matplotlib.ticker import NullLocator
-
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("")
-    if len(measured) <= MOST_TICKS:
-        axis.set_ticks(measured)
-        axis.set_minor_locator(NullLocator())

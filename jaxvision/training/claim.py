@@ -19,9 +19,9 @@ class Claim(NamedTuple):
     holds: bool
 
     def sentence(self, *, trial: bool = False) -> str:
-        """The claim with its verdict, for people; a trial on generated images is no test of it."""
+        """The claim with its verdict, then its numbers; a trial on generated images is no test of it."""
         verdict = "not judged in a trial" if trial else "holds" if self.holds else "DOES NOT HOLD"
-        return f"{verdict}: {self.text} (measured {in_words(self.measured)}. Bound: {self.bound})"
+        return f"{verdict}: {self.text}\n  measured: {in_words(self.measured)}\n  bound: {self.bound}"
 
 
 def in_words(measured: Any) -> str:

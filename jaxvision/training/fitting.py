@@ -109,6 +109,7 @@ def train_members(
     examples: int,
     validation: Any = None,
     may_diverge: bool = False,
+    part: str = "",
 ) -> Fitted:
     """Train from the newest checkpoint, or from the start, to the end.
 
@@ -116,13 +117,14 @@ def train_members(
       examples: how many an epoch has.
       validation: the data set to watch, or None.
       may_diverge: see `Loop`.
+      part: its name in a study, for what is said on the way.
     """
     path = env.workdir.path
     total_steps = config.total_steps(examples)
     with closing(Checkpoints(path / "checkpoints", env.layout, keep=config.keep_checkpoints)) as checkpoints:
         loop, stopping = resume(checkpoints, trainer, total_steps, config.patience)
         loop.may_diverge = may_diverge
-        with closing(Recorder(path, loop.step)) as recorder, ProgressBar(total_steps, loop.step) as progress:
+        with closing(Recorder(path, loop.step)) as recorder, ProgressBar(total_steps, loop.step, part) as progress:
             watch = Watch(trainer, validation, checkpoints, recorder, progress, stopping)
             if loop.step:
                 progress.say(f"resuming {path} at step {loop.step} of {total_steps}")
@@ -182,7 +184,7 @@ class Watch:
             self._write(loop.step, "validation", i, metrics)
         self._stopping = [record.update(loop.step, m["loss"]) for record, m in zip(self._stopping, evaluated)]
         loop.stop = loop.stop or all(record.should_stop for record in self._stopping)
-        means = {name: sum(metrics[name] for metrics in evaluated) / len(evaluated) for name in evaluated[0]}
+        means = {name: mean_of_finite([metrics[name] for metrics in evaluated]) for name in evaluated[0]}
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._progress.say(f"step {loop.step}/{loop.total_steps}  validation {numbers}  {time_left(loop)} left")
         if loop.stop or loop.step in self._best_steps():
@@ -256,6 +258,12 @@ def member_of(values, i: int):
 def only_scalars(metrics: dict) -> dict:
     """The metrics that are one number, as Python floats."""
     return {name: float(value) for name, value in metrics.items() if value.ndim == 0}
+
+
+def mean_of_finite(values: list[float]) -> float:
+    """Of the members that have not diverged; NaN where none is left."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def time_left(loop: Loop) -> str:

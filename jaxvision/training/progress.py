@@ -6,9 +6,13 @@ from jaxvision.parallel.multihost import is_lead
 
 
 class ProgressBar:
-    """Shows steps done and time left on a terminal; elsewhere only the lines that are said."""
+    """Shows steps done and time left on a terminal; elsewhere only the lines that are said.
 
-    def __init__(self, total_steps: int, step: int):
+    Args:
+      part: of what, where it is a part of something.
+    """
+
+    def __init__(self, total_steps: int, step: int, part: str = ""):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,7 +21,8 @@ class ProgressBar:
         self._progress = Progress(
             *columns, console=Console(file=sys.stdout), disable=not on_terminal, refresh_per_second=4
         )
-        self._task = self._progress.add_task("training", total=total_steps, completed=step)
+        self._task = self._progress.add_task(part or "training", total=total_steps, completed=step)
+        self._prefix = f"{part}: " if part else ""
         self._on_terminal = on_terminal
 
     def __enter__(self):
@@ -34,6 +39,7 @@ class ProgressBar:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
+        line = self._prefix + line
         if self._on_terminal:
             self._progress.console.print(line, highlight=False)
         elif is_lead():

@@ -197,7 +197,9 @@ def finish(
       claim: the sentence the experiment illustrates.
     """
     curves = plots.training_curves(outcome.records, tuple(outcome.result["train"]))
-    figures = {"curves": ("Training curves", curves), **figures}
+    members = len(outcome.result.get("members", ()))
+    caption = f"Training curves, means of {members} members" if members else "Training curves"
+    figures = {"curves": (caption, curves), **figures}
     conclude(outcome.result, config, env, figures, summary, claim=claim)
 
 

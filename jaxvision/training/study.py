@@ -111,7 +111,7 @@ def train_part(
     _claim(part)
     _identify(part, members, order)
     fitted = train_members(
-        trainer, config, part, examples=len(splits.train), validation=splits.validation, may_diverge=True
+        trainer, config, part, examples=len(splits.train), validation=splits.validation, may_diverge=True, part=name
     )
     loop = fitted.loop
 

@@ -1,6 +1,9 @@
 """The work directory: one run, its identity and its results."""
 
+import fcntl
 import json
+import os
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,15 +78,53 @@ class WorkDir:
             identity = {"experiment": self.experiment, "smoke": self.smoke, "config": asdict(self.config)}
             write_json(self.path / "config.json", {**identity, **environment})
 
-    def abandon(self) -> None:
+    @contextmanager
+    def held(self):
+        """The directory made, and kept from other processes; taken away again if it holds a claim at most.
+
+        Raises:
+          InputError: another process runs in it.
+        """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            if not _lock(directory):
+                raise InputError(
+                    f"--workdir {self.path}: another process is running there; wait, or give another directory"
+                )
+            try:
+                yield
+            finally:
+                self._abandon(made)
+        finally:
+            os.close(directory)
+
+    def _abandon(self, made):
         """Take the claim back if nothing followed it, so that the directory is free for other flags."""
         claims = {"config.json", "model.json"}
         if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} <= claims:
             for name in claims:
                 (self.path / name).unlink(missing_ok=True)
-            self.path.rmdir()
+            for path in made:
+                with suppress(OSError):  # a parent that others use by now
+                    path.rmdir()
 
     def result(self) -> dict | None:
         """The finished run's result, or None."""
         path = self.path / "result.json"
         return read_json(path) if path.exists() else None
+
+
+def _lock(directory: int) -> bool:
+    """Lock an open directory until it is closed or this process ends; False if another one has locked it.
+
+    Storage without locks, as some of a network's, keeps nobody away.
+    """
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

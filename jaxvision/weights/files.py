@@ -129,7 +129,7 @@ def _torch(path):
         import torch
     except ImportError:
         raise InputError(
-            f"{path}: {path.suffix} files need torch, which is not installed; install it (pip install torch), "
-            "or use a .safetensors file"
+            f"{path}: {path.suffix} files need torch, which is not installed; JAXVISION_EXTRAS=torch before a "
+            "command of scripts/run installs it, or use a .safetensors file"
         ) from None
     return torch

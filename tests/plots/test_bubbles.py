@@ -6,6 +6,8 @@ from jaxvision.plots import bubbles
 
 LABELS = {"x_label": "multiply-adds", "y_label": "accuracy", "size_label": "parameters"}
 
+PLAIN = {"", "0.1", "0.2", "0.5", "1", "2", "5", "10"}
+
 
 def test_discs_lie_and_are_as_large_as_told_the_largest_below():
     figure = bubbles(["a", "b"], [1.0, 10.0], [0.5, 0.7], [1, 4], **LABELS, log_x=True)
@@ -16,6 +18,12 @@ def test_discs_lie_and_are_as_large_as_told_the_largest_below():
     assert large == pytest.approx(4 * small)
     assert [(text.get_text(), text.xy) for text in axes.texts[:2]] == [("a", (1, 0.5)), ("b", (10, 0.7))]
     assert axes.texts[2].get_text() == "parameters" and axes.get_xscale() == "log"
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    figure = bubbles(["a", "b"], [0.4, 2.0], [0.5, 0.7], [1, 4], **LABELS, log_x=True)
+    figure.draw_without_rendering()
+    assert {"0.5", "1", "2"} <= {label.get_text() for label in figure.axes[0].get_xticklabels()} <= PLAIN
 
 
 @pytest.mark.parametrize(

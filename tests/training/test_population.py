@@ -197,7 +197,9 @@ def test_a_member_that_diverges_stays_behind_and_the_others_go_on(runs, capsys):
     outcome = runs.train(vary=("learning_rate=0.05,1e30",))
     healthy = runs.train("healthy")
     assert_same_parameters(outcome.members, 0, healthy.state)
-    assert "member 1 (seed 0, learning_rate 1e+30): loss or gradient not finite at step" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "member 1 (seed 0, learning_rate 1e+30): loss or gradient not finite at step" in said
+    assert "validation loss" in said and "nan" not in said and "inf" not in said
     row = outcome.result["members"][1]
     assert 1 <= row["diverged_at"] <= 3 and outcome.members.step[1] == row["diverged_at"]
     assert outcome.result["test"] == outcome.result["members"][0]["test"]

@@ -1,4 +1,6 @@
 import dataclasses
+import errno
+import fcntl
 import json
 from dataclasses import dataclass
 
@@ -75,13 +77,44 @@ def test_what_a_kill_leaves_before_config_json_is_there(tmp_path):
     WorkDir(tmp_path, "digits.cnn", Config(), smoke=False).check()
 
 
-def test_a_claim_is_taken_back_only_if_nothing_followed(tmp_path):
-    workdir = WorkDir(tmp_path / "run", "digits.cnn", Config(), smoke=False)
-    workdir.abandon()
-    workdir.claim({})
-    (tmp_path / "run/metrics.jsonl").touch()
-    workdir.abandon()
-    assert (tmp_path / "run/config.json").exists()
-    (tmp_path / "run/metrics.jsonl").unlink()
-    workdir.abandon()
-    assert not (tmp_path / "run").exists()
+@pytest.fixture
+def run(tmp_path):
+    return WorkDir(tmp_path / "new/run", "digits.cnn", Config(), smoke=False)
+
+
+def test_a_directory_and_a_claim_are_taken_back_if_nothing_followed(tmp_path, run):
+    with run.held():
+        pass
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt), run.held():
+        run.claim({})
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "new/run").mkdir(parents=True)
+    with run.held():
+        run.claim({})
+    assert not list((tmp_path / "new/run").iterdir())
+    with run.held():
+        run.claim({})
+        (run.path / "metrics.jsonl").touch()
+    assert (run.path / "config.json").exists()
+
+
+def test_one_process_at_a_time(run):
+    with run.held():
+        run.claim({})
+        with pytest.raises(InputError, match="new/run: another process is running there; wait"), run.held():
+            pass
+        assert (run.path / "config.json").exists()
+        (run.path / "metrics.jsonl").touch()
+    with run.held():
+        pass
+
+
+def test_storage_without_locks_keeps_nobody_away(run, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with run.held(), run.held():
+        run.claim({})

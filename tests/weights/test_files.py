@@ -84,7 +84,7 @@ def test_without_torch(tmp_path, monkeypatch):
     imported = builtins.__import__
     monkeypatch.setattr(builtins, "__import__", without_torch)
     (tmp_path / "a.th").write_bytes(b"")
-    cure = "install it (pip install torch), or use a .safetensors file"
+    cure = "JAXVISION_EXTRAS=torch before a command of scripts/run installs it, or use a .safetensors file"
     assert refusal(tmp_path / "a.th") == f".th files need torch, which is not installed; {cure}"
     with pytest.raises(InputError, match=r"b\.pth: \.pth files need torch"):
         write(ARRAYS, tmp_path / "b.pth")
