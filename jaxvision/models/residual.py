@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxvision.errors import InputError
 from jaxvision.models.blocks import Conv
+from jaxvision.ops.materialise import materialise
 
 Shortcut = Literal["A", "B", "none"]
 
@@ -54,7 +55,7 @@ class ResidualBlock(nn.Module):
             else:
                 x = self.conv(features, 1, stride=self.stride, name="conv_shortcut")(x)
                 x = self.norm(name="bn_shortcut")(x, train=train)
-        return self.act(y + x[:, : y.shape[1], : y.shape[2]])
+        return materialise(self.act(y + x[:, : y.shape[1], : y.shape[2]]))
 
     @property
     def conv(self):
