@@ -7,6 +7,8 @@ from jaxvision.plots.log_axis import name_powers
 from jaxvision.plots.style import INK, SMALL, TRAIN, house_style
 
 LARGEST = 1400  # points squared
+GAP = 2  # points between a disc and its name
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 @house_style()
@@ -36,9 +38,23 @@ def bubbles(names, x, y, sizes, *, x_label, y_label, size_label, log_x=False, ti
     order = np.argsort(-sizes)
     areas = LARGEST * sizes / sizes.max()
     axes.scatter(x[order], y[order], areas[order], color=TRAIN, alpha=0.35, edgecolors=INK, linewidths=0.6)
-    for name, place, area in zip(names, zip(x, y), areas):
-        beside = {"xytext": (np.sqrt(area) / 2 + 2, 0), "textcoords": "offset points", "va": "center"}
-        axes.annotate(name, place, fontsize=SMALL, **beside)
     axes.text(1, 0.01, size_label, transform=axes.transAxes, ha="right", va="bottom", fontsize=SMALL)
     axes.grid(True)
+    from_the_right = np.argsort(-x)
+    _name_beside(axes, [(names[i], (x[i], y[i]), np.sqrt(areas[i]) / 2) for i in from_the_right])
     return figure
+
+
+def _name_beside(axes, discs):
+    """Each name to the right of its disc or, where one lies there already, to the left, above or below."""
+    axes.figure.draw_without_rendering()  # from here on a text has a place on the page
+    taken = []
+    for name, place, radius in discs:
+        text = axes.annotate(name, place, (0, 0), textcoords="offset points", fontsize=SMALL)
+        for right, up in SIDES:
+            text.set_position((right * (radius + GAP), up * (radius + GAP)))
+            text.set(ha=("right", "center", "left")[right + 1], va=("top", "center", "bottom")[up + 1])
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)

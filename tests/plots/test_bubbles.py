@@ -16,14 +16,24 @@ def test_discs_lie_and_are_as_large_as_told_the_largest_below():
     np.testing.assert_array_equal(discs.get_offsets(), [(10, 0.7), (1, 0.5)])
     large, small = discs.get_sizes()
     assert large == pytest.approx(4 * small)
-    assert [(text.get_text(), text.xy) for text in axes.texts[:2]] == [("a", (1, 0.5)), ("b", (10, 0.7))]
-    assert axes.texts[2].get_text() == "parameters" and axes.get_xscale() == "log"
+    assert [(text.get_text(), text.xy) for text in axes.texts[1:]] == [("b", (10, 0.7)), ("a", (1, 0.5))]
+    assert axes.texts[0].get_text() == "parameters" and axes.get_xscale() == "log"
 
 
 def test_a_logarithmic_axis_has_plain_numbers():
     figure = bubbles(["a", "b"], [0.4, 2.0], [0.5, 0.7], [1, 4], **LABELS, log_x=True)
     figure.draw_without_rendering()
     assert {"0.5", "1", "2"} <= {label.get_text() for label in figure.axes[0].get_xticklabels()} <= PLAIN
+
+
+def test_names_of_neighbours_do_not_overlap():
+    names = ["below", "above", "left", "right", "far"]
+    figure = bubbles(names, [1, 1.001, 1.002, 1.003, 9], [1, 1, 1, 1, 2], [1] * 5, **LABELS)
+    figure.draw_without_rendering()
+    texts = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert texts["left"].x1 < texts["right"].x0 and texts["below"].y1 < texts["right"].y0 < texts["above"].y0
+    boxes = list(texts.values())
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
 
 
 @pytest.mark.parametrize(
