@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxvision.errors import InputError
+from jaxvision.materialise import materialise
 from jaxvision.models.blocks import Conv
-from jaxvision.ops.materialise import materialise
 
 Shortcut = Literal["A", "B", "none"]
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.batch_axis import sum_over_batch
+from jaxvision.materialise import materialise
 from jaxvision.metrics import masked_sum
 from jaxvision.training.state import State, inject_hyper
 
@@ -54,9 +55,11 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
         def if_applied(new, old):
             return jax.tree.map(lambda new, old: jnp.where(applied, new, old), new, old)
 
+        # The parameters first: XLA, free to choose, would copy what the optimiser keeps for them to read later.
+        params, applied = materialise((if_applied(params, state.params), applied))
         state = state.replace(
             step=state.step + applied,
-            params=if_applied(params, state.params),
+            params=params,
             model_state=if_applied(model_state, state.model_state),
             opt_state=if_applied(opt_state, state.opt_state),
         )

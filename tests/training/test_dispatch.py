@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -186,3 +188,18 @@ def test_the_memory_of_many_steps_holds_all_examples():
     state = sum(leaf.nbytes for leaf in jax.tree.leaves(loop.state))
     indices = 4 * ORDER.batch_size // jax.device_count() * 4
     assert memory_of(advance.compile(loop.state))["arguments"] == state + 20 * (4 + 4) + indices + 2 * 4
+
+
+def test_no_step_of_many_copies_what_the_optimiser_keeps():
+    def loss_of_products(params, model_state, batch, key, hyper):
+        products = jnp.ones((len(batch["label"]), 128)) * batch["label"][:, None] @ params["w"]
+        return (products**2).sum(-1), (model_state, {})
+
+    tx = optax.adam(0.01)
+    state = create_state({"params": {"w": jnp.ones((128, 96))}}, tx, jax.random.key(0), {})
+    layout = make_layout("replicate", jax.devices()[:1])
+    step = make_train_step(loss_of_products, tx)
+    advance = make_advance(step, dataset(), order=ORDER, layout=layout, steps_per_dispatch=4)
+    program = advance.compile(layout.place(state)).as_text()
+    body = program[: program.index("\nENTRY")]
+    assert body.count("dot(") >= 2 and not re.findall(r"= f32\[128,96\]\S* copy\(", body)

@@ -7,7 +7,7 @@ import pytest
 from jax import shard_map
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxvision.ops.materialise import materialise
+from jaxvision.materialise import materialise
 
 NUMBERS = jnp.array([[np.nan, 1.5, -0.0], [-2.0, np.inf, 1e-45]])
 
@@ -57,3 +57,15 @@ def test_no_sum_is_computed_again_for_the_next_one():
 
     assert most_read(lambda x: x) >= 8
     assert most_read(materialise) <= 3
+
+
+def test_a_tree_of_several_kinds_stays_together():
+    def scaled(x, mask, count):
+        x, mask, count, _ = materialise((x, mask, count, jnp.zeros((0, 3))))
+        return jnp.sum(jnp.where(mask, x, 0) ** 2) * count
+
+    arguments = jnp.array([1.0, 2.0, 3.0]), jnp.array([True, False, True]), jnp.int32(2)
+    assert scaled(*arguments) == 20
+    np.testing.assert_array_equal(jax.jit(jax.grad(scaled))(*arguments), [4, 0, 12])
+    np.testing.assert_array_equal(jax.vmap(scaled, (None, None, 0))(*arguments[:2], jnp.arange(3)), [0, 10, 20])
+    assert materialise({}) == {}
