@@ -6,12 +6,12 @@ after it, and ResNet-110 takes 10 to 25 % longer to train and to compile. `jax.l
 it is gone when XLA decides about this. A loop is in the way, be it one that never runs.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir, xla
+from jax.interpreters import ad, batching
+
+from jaxvision.primitives import compile_as
 
 
 def materialise(tree):
@@ -50,7 +50,6 @@ def _of_those_that_are_there(derivatives):
 
 PRIMITIVE = Primitive("materialise")
 PRIMITIVE.multiple_results = True
-PRIMITIVE.def_impl(functools.partial(xla.apply_primitive, PRIMITIVE))
 PRIMITIVE.def_abstract_eval(lambda *avals: list(avals))
 ad.primitive_jvps[PRIMITIVE] = lambda arrays, tangents: (
     PRIMITIVE.bind(*arrays),
@@ -58,13 +57,5 @@ ad.primitive_jvps[PRIMITIVE] = lambda arrays, tangents: (
 )
 ad.primitive_transposes[PRIMITIVE] = lambda cotangents, *_: _of_those_that_are_there(cotangents)
 batching.primitive_batchers[PRIMITIVE] = lambda arrays, axes: (PRIMITIVE.bind(*arrays), axes)
-mlir.register_lowering(PRIMITIVE, lambda context, *values: values)
-
-
-def _lower_on_cpu(context, *values):
-    local = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]  # no devices
-    context = context.replace(avals_in=local, avals_out=local)
-    return mlir.lower_fun(_behind_a_loop, multiple_results=True)(context, *values)
-
-
-mlir.register_lowering(PRIMITIVE, _lower_on_cpu, platform="cpu")
+compile_as(PRIMITIVE, lambda *arrays: arrays)
+compile_as(PRIMITIVE, _behind_a_loop, platform="cpu")

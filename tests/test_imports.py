@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"errors", "batch_axis", "files", "progress", "fetch", "materialise"}
+LEAVES = {"errors", "batch_axis", "files", "progress", "fetch", "materialise", "primitives"}
 BELOW = {
     **{name: set() for name in (*LEAVES, "ops", "data", "plots", "parallel", "weights")},
     "losses": {"ops"},

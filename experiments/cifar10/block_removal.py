@@ -6,7 +6,7 @@ each block is taken out by itself, and up to six at random. Of a block that is t
 the plain network, what came into it goes on.
 
   scripts/run experiments.cifar10.block_removal --workdir runs/block_removal
-  scripts/run experiments.cifar10.block_removal --layers 20 --epochs 4 --workdir runs/block_removal_short
+  scripts/run experiments.cifar10.block_removal --layers 32 --epochs 3 --learning-rate 0.02 --workdir runs/short
 """
 
 from dataclasses import dataclass, replace

@@ -18,6 +18,7 @@ from jaxvision.ops.convolution import conv2d, conv_transpose2d
 from jaxvision.ops.initializers import lecun_normal
 from jaxvision.ops.normalization import batch_norm, batch_statistics, group_norm, layer_norm
 from jaxvision.ops.output_size import both_axes
+from jaxvision.ops.product import product
 
 Pair = int | tuple[int, int]
 
@@ -210,6 +211,12 @@ class Dropout(nn.Module):
         keep_rate = 1 - self.rate
         keep = row_uniform(self.make_rng("dropout"), len(x), x.shape[1:]) < keep_rate
         return jnp.where(keep, x / keep_rate, 0).astype(x.dtype)
+
+
+class Dense(nn.Dense):
+    """linen's, by `ops.product`."""
+
+    dot_general: Callable = lambda x, kernel, *_, **__: product(x, kernel)
 
 
 def flatten(x: jax.Array) -> jax.Array:

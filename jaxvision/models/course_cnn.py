@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.models.blocks import Conv, Dropout, flatten, head, require_size, tap
+from jaxvision.models.blocks import Conv, Dense, Dropout, flatten, head, require_size, tap
 from jaxvision.ops.pooling import avg_pool, max_pool
 
 
@@ -51,7 +51,7 @@ class CourseCifarCNN(nn.Module):
         x = tap(self, "P4", avg_pool(x, 3, stride=2, padding=1))
         x = tap(self, "C5", self.act(Conv(64, 5, padding=2, dtype=self.dtype, name="C5")(x)))
         x = tap(self, "P6", avg_pool(x, 3, stride=2, padding=1))
-        x = tap(self, "F7", self.act(nn.Dense(64, dtype=self.dtype, name="F7")(flatten(x))))
+        x = tap(self, "F7", self.act(Dense(64, dtype=self.dtype, name="F7")(flatten(x))))
         x = Dropout(self.dropout_rate)(x, train=train)
         return head(self, x, tapped_as="F8")
 
@@ -70,6 +70,6 @@ class DigitsCNN(nn.Module):
         x = tap(self, "conv1", self.act(Conv(16, 3, padding=1, dtype=self.dtype, name="conv1")(images)))
         x = tap(self, "conv2", self.act(Conv(32, 3, padding=1, dtype=self.dtype, name="conv2")(x)))
         x = tap(self, "pool", max_pool(x, 2))
-        x = tap(self, "hidden", self.act(nn.Dense(64, dtype=self.dtype, name="hidden")(flatten(x))))
+        x = tap(self, "hidden", self.act(Dense(64, dtype=self.dtype, name="hidden")(flatten(x))))
         x = Dropout(self.dropout_rate)(x, train=train)
         return head(self, x)

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.models.blocks import Conv, flatten, head, require_size, tap
+from jaxvision.models.blocks import Conv, Dense, flatten, head, require_size, tap
 from jaxvision.ops.pooling import max_pool
 
 
@@ -29,6 +29,6 @@ class LeNet5(nn.Module):
         x = tap(self, "S2", max_pool(x, 2))
         x = tap(self, "C3", self.act(Conv(16, 5, dtype=self.dtype, name="C3")(x)))
         x = tap(self, "S4", max_pool(x, 2))
-        x = tap(self, "C5", self.act(nn.Dense(120, dtype=self.dtype, name="C5")(flatten(x))))
-        x = tap(self, "F6", self.act(nn.Dense(84, dtype=self.dtype, name="F6")(x)))
+        x = tap(self, "C5", self.act(Dense(120, dtype=self.dtype, name="C5")(flatten(x))))
+        x = tap(self, "F6", self.act(Dense(84, dtype=self.dtype, name="F6")(x)))
         return head(self, x)

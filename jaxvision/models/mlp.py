@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision.models.blocks import Dropout, flatten, head, tap, unnormalised
+from jaxvision.models.blocks import Dense, Dropout, flatten, head, tap, unnormalised
 from jaxvision.ops.initializers import lecun_normal
 
 
@@ -33,7 +33,7 @@ class MLP(nn.Module):
         for number, width in enumerate(self.features, start=1):
             name = f"hidden{number}"
             use_bias = self.norm is unnormalised
-            dense = nn.Dense(width, use_bias, kernel_init=self.kernel_init, dtype=self.dtype, name=name)
+            dense = Dense(width, use_bias, kernel_init=self.kernel_init, dtype=self.dtype, name=name)
             y = self.norm(name=f"norm{number}")(dense(x), train=train)
             y = Dropout(self.dropout_rate)(self.act(y), train=train)
             x = tap(self, name, x + y if self.residual and x.shape == y.shape else y)

@@ -254,6 +254,8 @@ def _multiply_adds(equation):
         case "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             return result.size * prod(shapes[0][axis] for axis in contracted)
+        case "product":
+            return result.size * shapes[0][-1]
     return 0
 
 
@@ -323,5 +325,7 @@ def _mixes_pixels(equation, seen):
         case "dot_general":
             (contracted, _), _ = params["dimension_numbers"]
             return seen.keys() != {0} or bool({1, 2} & {*contracted})
+        case "product":
+            return seen.keys() != {0} or len(result) <= 3
     axes = {*params.get("axes", ()), *params.get("dimensions", ()), params.get("axis"), params.get("dimension")}
     return bool({1, 2} & axes)

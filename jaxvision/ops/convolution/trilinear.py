@@ -14,27 +14,18 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir, xla
+from jax.interpreters import ad, batching
 
 from jaxvision.ops.convolution.cpu import fastest_form
 from jaxvision.ops.convolution.geometry import ROLES, Geometry
 from jaxvision.ops.convolution.library import library_form
+from jaxvision.primitives import compile_as, varying_alike
 
 
 def convolve(wanted: str, geometry: Geometry, **arrays: jax.Array) -> jax.Array:
     """The array in the role `wanted`, one of `ROLES`, from those in the two others."""
-    operands = _varying_alike(*(arrays[role] for role in ROLES if role != wanted))
+    operands = varying_alike(*(arrays[role] for role in ROLES if role != wanted))
     return PRIMITIVES[wanted].bind(*operands, geometry=geometry)
-
-
-def _varying_alike(*arrays):
-    """Under `shard_map` a kernel that devices share may meet images of their own: make it each one's own, too.
-
-    What transposes that is a sum over the devices, so the kernel's gradient is that of all images.
-    """
-    varying = [jax.typeof(array).mat.varying for array in arrays]
-    missing = [frozenset.union(*varying) - axes for axes in varying]
-    return [jax.lax.pcast(array, tuple(sorted(axes)), to="varying") for array, axes in zip(arrays, missing)]
 
 
 def _batched(wanted, operands, mapped_axes, *, geometry):
@@ -95,24 +86,14 @@ def _make_primitive(wanted):
     def abstract(first, second, *, geometry):
         return first.update(shape=geometry.shape(wanted, **dict(zip(operands, (first, second)))))
 
-    def lowering(form):
-        def compute(first, second, *, geometry):
-            return form(wanted, geometry, **dict(zip(operands, (first, second))))
+    def computed_by(form):
+        return lambda first, second, *, geometry: form(wanted, geometry, **dict(zip(operands, (first, second))))
 
-        lower = mlir.lower_fun(compute, multiple_results=False)
-
-        def rule(context, *values, geometry):
-            local = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]  # no devices
-            return lower(context.replace(avals_in=local), *values, geometry=geometry)
-
-        return rule
-
-    primitive.def_impl(functools.partial(xla.apply_primitive, primitive))
     primitive.def_abstract_eval(abstract)
     ad.defbilinear(primitive, _transpose_rule(wanted, *operands), _transpose_rule(wanted, *operands[::-1]))
     batching.primitive_batchers[primitive] = functools.partial(_batched, wanted)
-    mlir.register_lowering(primitive, lowering(library_form))
-    mlir.register_lowering(primitive, lowering(fastest_form), platform="cpu")
+    compile_as(primitive, computed_by(library_form))
+    compile_as(primitive, computed_by(fastest_form), platform="cpu")
     return primitive
 
 
