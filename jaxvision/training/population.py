@@ -41,8 +41,11 @@ def members_of(config, hyper: dict[str, float]) -> list[Member]:
 
     Raises:
       InputError: `vary` is not NAME=NUMBER,NUMBER,... with names of `hyper`, has a name twice, or a number that the
-        flag of this name refuses.
+        flag of this name refuses. Or the last seed is no longer one of 32 bits.
     """
+    seeds = range(config.seed, config.seed + config.population)
+    if seeds[-1] >= 2**32:
+        raise InputError(f"--seed {config.seed} --population {config.population}: expected seeds up to 2^32 - 1")
     varied = {}
     for entry in config.vary:
         name, numbers = _parse(entry, hyper)
@@ -50,7 +53,6 @@ def members_of(config, hyper: dict[str, float]) -> list[Member]:
             raise InputError(f"--vary {entry}: {name} is there already, expected all its numbers in one place")
         _check_as_flags(entry, name, numbers, config)
         varied[name] = numbers
-    seeds = range(config.seed, config.seed + config.population)
     return [
         Member(seed, {**hyper, **dict(zip(varied, values))})
         for values in itertools.product(*varied.values())

@@ -67,6 +67,12 @@ def test_a_number_varied_twice():
         members_of(config(vary=("learning_rate=0.1", "learning_rate=0.2")), HYPER)
 
 
+def test_seeds_have_32_bits():
+    assert members_of(config(seed=2**32 - 2, population=2), HYPER)[1].seed == 2**32 - 1
+    with pytest.raises(InputError, match=r"--seed 4294967294 --population 3: expected seeds up to 2\^32 - 1"):
+        members_of(config(seed=2**32 - 2, population=3), HYPER)
+
+
 def test_spread_by_hand():
     assert spread([{"loss": 1.0}, {"loss": 2.0}, {"loss": 3.0}]) == ({"loss": 2.0}, {"loss": 1.0})
     assert spread([{"loss": 1.0}]) == ({"loss": 1.0}, {"loss": 0.0})
