@@ -14,7 +14,7 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
       content: what to write, or a function that writes it into the open file.
 
     Raises:
-      OSError: the file can't be written; it has its name, not that of what was written first.
+      OSError: the file can't be written; it has its name, not that of what is renamed.
     """
     if isinstance(content, str):
         content = content.encode()
@@ -30,5 +30,8 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        if error.filename is None or Path(error.filename).name.startswith(
+            f".{path.name}."
+        ):  # a full disk names none
+            error.filename, error.filename2 = str(path), None
         raise

@@ -67,12 +67,12 @@ def launch(run, config_class) -> None:
         path = flags.workdir or Path("runs") / experiment / fingerprint(config, smoke=flags.smoke)
         workdir = WorkDir(path, experiment, config, flags.smoke)
         workdir.check()
-        if result := workdir.result():
-            print(f"{path} holds the finished run:")
-            print_result(result, path, trial=flags.smoke)
-            return
-        layout = make_layout(flags.parallel)
         with workdir.held() if multihost.is_lead() else nullcontext():
+            if result := workdir.result():
+                print(f"{path} holds the finished run:")
+                print_result(result, path, trial=flags.smoke)
+                return
+            layout = make_layout(flags.parallel)
             run(config, Env(workdir, flags.data_dir, layout, flags.smoke, environment(flags.parallel)))
     except InputError as error:
         fail(str(error))

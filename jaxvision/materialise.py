@@ -17,7 +17,8 @@ from jaxvision.primitives import compile_as
 def materialise(tree):
     """The tree of arrays itself; on a CPU all of it is in memory before anyone reads any of it.
 
-    So are its derivatives, of any order.
+    So are its derivatives, of any order. There has to be an array of floating numbers in it, of a known shape and
+    not empty, and no keys. CPUs among which the compiler splits arrays (layout "sharded") exchange a number for it.
     """
     leaves, structure = jax.tree.flatten(tree)
     return jax.tree.unflatten(structure, PRIMITIVE.bind(*leaves))

@@ -15,7 +15,7 @@ from jax.interpreters import mlir, xla
 def compile_as(primitive: Primitive, function: Callable, *, platform: str | None = None) -> None:
     """Let `function(*arrays, **parameters)`, a tuple of arrays or one, be what the primitive becomes on a platform.
 
-    Without one: on all others, and outside of `jax.jit`.
+    Without one: on all others. Outside of `jax.jit` the primitive is compiled by itself.
     """
     lower = mlir.lower_fun(function, multiple_results=primitive.multiple_results)
 
@@ -33,9 +33,9 @@ def compile_as(primitive: Primitive, function: Callable, *, platform: str | None
 
 
 def varying_alike(*arrays: jax.Array) -> list[jax.Array]:
-    """Under `shard_map` a kernel that devices share may meet images of their own: make it each one's own, too.
+    """Under `shard_map` a kernel that devices share may meet examples of their own: make it each one's own, too.
 
-    What transposes that is a sum over the devices, so the kernel's gradient is that of all images.
+    What transposes that is a sum over the devices, so the kernel's gradient is that of all examples.
     """
     varying = [jax.typeof(array).mat.varying for array in arrays]
     missing = [frozenset.union(*varying) - axes for axes in varying]

@@ -30,7 +30,7 @@ def load_run(workdir: str | Path, *, member: int | None = None):
     workdir = Path(workdir)
     if (workdir / "config.json").exists() and not (workdir / "model.json").exists():
         raise InputError(
-            f"{workdir}: a run that kept no model, as those that compare several; expected one that trains one"
+            f"{workdir}: its run keeps no model, or never began; expected one that trains a single model"
         )
     record = read_json(workdir / "model.json")
     model = models.create(record["model"], **record["fields"])

@@ -35,6 +35,12 @@ def test_a_full_disk_names_the_file(tmp_path):
     assert error.value.filename == str(tmp_path / "file")
 
 
+def test_what_the_content_misses_is_named_itself(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole(tmp_path / "file", lambda file: file.write((tmp_path / "frame.png").read_bytes()))
+    assert error.value.filename == str(tmp_path / "frame.png")
+
+
 def test_a_folder_that_is_not_there_is_told_with_the_file_and_not_with_a_name_of_ours(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         write_whole(tmp_path / "missing/file", "text")

@@ -145,7 +145,7 @@ NETWORK_LAYERS = {
         layer(blocks.ConvTranspose(3, 3, output_padding=(1, 0), **CONVOLUTION), IMAGES),
         layer(blocks.ConvTranspose(3, 2, dilation=2, use_bias=False, dtype=jnp.float64), IMAGES),
     ],
-    "Dense": [layer(nn.Dense(4), X)],
+    "Dense": [layer(nn.Dense(4), X), layer(blocks.Dense(4), X)],
     "Dropout": [layer(blocks.Dropout(0.4), X, train=train) for train in (True, False)],
     "GroupNorm": [layer(blocks.GroupNorm(group_size=2), FEATURES)],
     "LayerNorm": [layer(blocks.LayerNorm(), FEATURES)],

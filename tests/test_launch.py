@@ -1,5 +1,6 @@
 """What a command line does: bad input is one message and nothing left behind."""
 
+import fcntl
 import importlib
 import json
 import os
@@ -183,6 +184,16 @@ def test_a_run_and_what_comes_after_it(command, tmp_path):
     assert_one_message(code, errors, "another config", "seed: 0 there, 7 here", "scale: 0.25 there, 0.5 here")
     code, _, errors = command("--workdir", tmp_path / "run", "--smoke", experiment="digits.cnn")
     assert_one_message(code, errors, "a run of tests.test_launch, not digits.cnn --smoke")
+
+
+def test_one_process_at_a_time_in_a_work_directory(command, tmp_path):
+    (tmp_path / "run").mkdir()
+    directory = os.open(tmp_path / "run", os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    code, _, errors = command("--workdir", str(tmp_path / "run"))
+    os.close(directory)
+    assert_one_message(code, errors, "another process is running there")
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_without_workdir_a_config_finds_its_own(command, tmp_path):

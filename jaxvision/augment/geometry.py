@@ -39,11 +39,7 @@ def translate(key: jax.Array, images: jax.Array, *, max_shift_px: int, fill: str
     """
     if fill not in ("zero", "edge"):
         raise InputError(f"fill: {fill!r} is unknown, expected 'zero' or 'edge'")
-    if not 0 <= max_shift_px < min(images.shape[1:3]):
-        rows, columns = images.shape[1:3]
-        raise InputError(
-            f"max_shift_px: {max_shift_px}, expected 0 or more, and less than images of {rows}x{columns}"
-        )
+    _require_shift("max_shift_px", max_shift_px, images)
     border = (max_shift_px, max_shift_px)
     mode = "constant" if fill == "zero" else "edge"
     padded = jnp.pad(images, ((0, 0), border, border, (0, 0)), mode=mode)
@@ -51,5 +47,15 @@ def translate(key: jax.Array, images: jax.Array, *, max_shift_px: int, fill: str
 
 
 def pad_and_crop(key: jax.Array, images: jax.Array, *, padding: int) -> jax.Array:
-    """Pad with zeros, crop the old size at a uniform place (He et al. 2016, section 4.2: padding 4)."""
+    """Pad with zeros, crop the old size at a uniform place (He et al. 2016, section 4.2: padding 4).
+
+    Raises InputError for a negative padding, or one that may leave nothing of an image.
+    """
+    _require_shift("padding", padding, images)
     return translate(key, images, max_shift_px=padding)
+
+
+def _require_shift(name, pixels, images):
+    rows, columns = images.shape[1:3]
+    if not 0 <= pixels < min(rows, columns):
+        raise InputError(f"{name}: {pixels}, expected 0 or more, and less than images of {rows}x{columns}")

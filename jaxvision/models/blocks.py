@@ -214,9 +214,9 @@ class Dropout(nn.Module):
 
 
 class Dense(nn.Dense):
-    """linen's, by `ops.product`."""
+    """linen's, by `ops.product`: for hidden layers of networks that are small enough to be trained many at once."""
 
-    dot_general: Callable = lambda x, kernel, *_, **__: product(x, kernel)
+    dot_general: Callable = lambda x, kernel, _, precision: product(x, kernel, precision=precision)
 
 
 def flatten(x: jax.Array) -> jax.Array:

@@ -46,9 +46,9 @@ def bubbles(names, x, y, sizes, *, x_label, y_label, size_label, log_x=False, ti
 
 
 def _name_beside(axes, discs):
-    """Each name to the right of its disc or, where one lies there already, to the left, above or below."""
+    """Each name to the right of its disc or, where one lies there already, to the left, above or below it."""
     axes.figure.draw_without_rendering()  # from here on a text has a place on the page
-    taken = []
+    taken = [text.get_window_extent() for text in axes.texts]
     for name, place, radius in discs:
         text = axes.annotate(name, place, (0, 0), textcoords="offset points", fontsize=SMALL)
         for right, up in SIDES:

@@ -106,7 +106,7 @@ def _shown(member, varied):
     """What was chosen, and whose pictures these are."""
     setting = ", ".join(f"{name} {member['hyper'][name]:g}" for name in varied)
     chosen = f"Chosen on validation: {setting}. " if varied else ""
-    return f"{chosen}Figures but for the curves, and predictions, are of the member with seed {member['seed']}."
+    return f"{chosen}Figures except the curves, and predictions, show the member with seed {member['seed']}."
 
 
 def _fate(member, chosen):

@@ -184,7 +184,8 @@ class Watch:
             self._write(loop.step, "validation", i, metrics)
         self._stopping = [record.update(loop.step, m["loss"]) for record, m in zip(self._stopping, evaluated)]
         loop.stop = loop.stop or all(record.should_stop for record in self._stopping)
-        means = {name: mean_of_finite([metrics[name] for metrics in evaluated]) for name in evaluated[0]}
+        going_on = [metrics for i, metrics in enumerate(evaluated) if i not in loop.diverged] or evaluated
+        means = {name: sum(metrics[name] for metrics in going_on) / len(going_on) for name in evaluated[0]}
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._progress.say(f"step {loop.step}/{loop.total_steps}  validation {numbers}  {time_left(loop)} left")
         if loop.stop or loop.step in self._best_steps():
@@ -258,12 +259,6 @@ def member_of(values, i: int):
 def only_scalars(metrics: dict) -> dict:
     """The metrics that are one number, as Python floats."""
     return {name: float(value) for name, value in metrics.items() if value.ndim == 0}
-
-
-def mean_of_finite(values: list[float]) -> float:
-    """Of the members that have not diverged; NaN where none is left."""
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.nan
 
 
 def time_left(loop: Loop) -> str:

@@ -9,7 +9,7 @@ class ProgressBar:
     """Shows steps done and time left on a terminal; elsewhere only the lines that are said.
 
     Args:
-      part: of what, where it is a part of something.
+      part: the name of a part of a study, put before each line; empty outside one.
     """
 
     def __init__(self, total_steps: int, step: int, part: str = ""):

@@ -197,8 +197,7 @@ def finish(
       claim: the sentence the experiment illustrates.
     """
     curves = plots.training_curves(outcome.records, tuple(outcome.result["train"]))
-    members = len(outcome.result.get("members", ()))
-    caption = f"Training curves, means of {members} members" if members else "Training curves"
+    caption = "Training curves" + ", means of the members" * ("members" in outcome.result)
     figures = {"curves": (caption, curves), **figures}
     conclude(outcome.result, config, env, figures, summary, claim=claim)
 

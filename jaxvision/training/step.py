@@ -55,7 +55,7 @@ def make_train_step(loss_fn, tx: optax.GradientTransformation):
         def if_applied(new, old):
             return jax.tree.map(lambda new, old: jnp.where(applied, new, old), new, old)
 
-        # The parameters first: XLA, free to choose, would copy what the optimiser keeps for them to read later.
+        # The parameters first, or XLA copies what the optimiser keeps, to update it before the parameters read it.
         params, applied = materialise((if_applied(params, state.params), applied))
         state = state.replace(
             step=state.step + applied,

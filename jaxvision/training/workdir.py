@@ -36,7 +36,7 @@ class WorkDir:
     """The files of a run. Experiment, config, seed and smoke identify it; the devices may change.
 
     Attributes:
-      path: the directory; made by `claim`.
+      path: the directory; made by `held` or `claim`.
       experiment: name of the experiment, such as "digits.cnn".
       config: the experiment's Config.
       smoke: whether the run is a trial on generated images.
@@ -83,16 +83,18 @@ class WorkDir:
         """The directory made, and kept from other processes; taken away again if it holds a claim at most.
 
         Raises:
-          InputError: another process runs in it.
+          InputError: another process runs in it, or as `check`.
         """
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         directory = os.open(self.path, os.O_RDONLY)
         try:
-            if not _lock(directory):
+            is_ours = _lock(directory) and self.path.exists() and os.path.samefile(directory, self.path)
+            if not is_ours:  # or it was, and has been taken away in between
                 raise InputError(
                     f"--workdir {self.path}: another process is running there; wait, or give another directory"
                 )
+            self.check()  # again: the one before us may have left something
             try:
                 yield
             finally:
@@ -119,7 +121,7 @@ class WorkDir:
 def _lock(directory: int) -> bool:
     """Lock an open directory until it is closed or this process ends; False if another one has locked it.
 
-    Storage without locks, as some of a network's, keeps nobody away.
+    Storage that locks no directory, as NFS, keeps nobody away.
     """
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -62,3 +62,5 @@ def test_bad_options():
         translate(KEY, images, max_shift_px=-1)
     with pytest.raises(InputError, match="max_shift_px: 4, expected 0 or more, and less than images of 4x6"):
         translate(KEY, jnp.zeros((1, 4, 6, 1)), max_shift_px=4)
+    with pytest.raises(InputError, match="padding: 6, expected 0 or more, and less than images of 8x6"):
+        pad_and_crop(KEY, jnp.zeros((1, 8, 6, 1)), padding=6)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvision.errors import InputError
 from jaxvision.models.blocks import Dense
 from jaxvision.ops.product import product
 
@@ -52,6 +53,27 @@ def test_kernels_that_share_x_have_a_gradient_with_x_in_its_rows():
         equation.outvars[0].aval.shape for equation in program.eqns if equation.primitive.name == "dot_general"
     ]
     assert results[-1] == (5, 6, 4)
+
+
+def test_precision_is_that_of_the_call():
+    def precise(x, kernel):
+        with jax.default_matmul_precision("highest"):
+            return jax.value_and_grad(lambda x, kernel: jnp.sum(product(x, kernel) ** 2), (0, 1))(x, kernel)
+
+    def layer(x, kernel):
+        return Dense(4, precision="highest").apply({"params": {"kernel": kernel, "bias": kernel[0]}}, x)
+
+    for function, products in ((precise, 3), (layer, 1)):
+        text = jax.jit(function).lower(jnp.ones((3, 5)), jnp.ones((5, 4))).as_text()
+        assert text.count("precision = [HIGHEST, HIGHEST]") == products == text.count("dot_general")
+
+
+@pytest.mark.parametrize(("x", "kernel"), [((3, 5), (7, 4)), ((3, 5), (5,)), ((), (5, 4))])
+def test_shapes_that_do_not_fit(x, kernel):
+    with pytest.raises(InputError, match=r"product: x float32\[.*\], kernel float32\[.*\], expected \[\.\.\., C\]"):
+        product(jnp.ones(x), jnp.ones(kernel))
+    with pytest.raises(InputError, match="of one type"):
+        product(jnp.ones((3, 5), jnp.bfloat16), jnp.ones((5, 4)))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])

@@ -14,7 +14,7 @@ import optax
 from jaxvision import augment, data
 from jaxvision.batch_axis import BATCH_AXIS
 from jaxvision.losses import softmax_cross_entropy
-from jaxvision.models.blocks import Dropout
+from jaxvision.models.blocks import Dense, Dropout
 from jaxvision.parallel import LAYOUTS, make_layout, multihost
 from jaxvision.training.dispatch import make_advance
 from jaxvision.training.loop import Loop, fit
@@ -32,7 +32,7 @@ class Net(nn.Module):
         x = nn.Conv(8, (3, 3), use_bias=False)(images)
         x = nn.BatchNorm(use_running_average=not train, axis_name=BATCH_AXIS)(x)
         x = nn.relu(x).reshape(len(x), -1)
-        x = Dropout(0.5)(nn.relu(nn.Dense(64)(x)), train=train)
+        x = Dropout(0.5)(nn.relu(Dense(64)(x)), train=train)
         return nn.Dense(10)(x)
 
 

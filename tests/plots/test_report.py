@@ -162,7 +162,7 @@ def test_a_population_has_its_members_and_its_ensemble(tmp_path):
     assert page.rows[ensemble + 1] == ["test, as one ensemble", "0.975", "0.97"]
     assert page.of("summary") == ["3 members"]
     chosen = "Chosen on validation: learning_rate 0.01. "
-    assert f"{chosen}Figures but for the curves, and predictions, are of the member with seed 3." in page.of("p")
+    assert f"{chosen}Figures except the curves, and predictions, show the member with seed 3." in page.of("p")
     assert page.rows[page.rows.index(["seed", "learning_rate", "train top1", "test top1"]) :][1:4] == [
         ["3", "0.01", "0.9", "0.9611", "tested"],
         ["3", "0.1", "0.9", "not chosen"],

@@ -199,13 +199,21 @@ def test_no_such_member(runs):
         jaxvision.load_run(runs.directory / "run", member=2)
 
 
+def test_a_run_without_a_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="its run keeps no model, or never began; expected one that trains"):
+        jaxvision.load_run(tmp_path)
+
+
 def test_a_member_that_diverges_stays_behind_and_the_others_go_on(runs, capsys):
     outcome = runs.train(vary=("learning_rate=0.05,1e30",))
     healthy = runs.train("healthy")
     assert_same_parameters(outcome.members, 0, healthy.state)
     said = capsys.readouterr().out
     assert "member 1 (seed 0, learning_rate 1e+30): loss or gradient not finite at step" in said
-    assert "validation loss" in said and "nan" not in said and "inf" not in said
+    evaluated = {name: value for name, value in healthy.records[-1].items() if name in ("loss", "top1")}
+    assert healthy.records[-1]["split"] == "validation"
+    assert "validation " + "  ".join(f"{name} {value:.4f}" for name, value in evaluated.items()) in said
     row = outcome.result["members"][1]
     assert 1 <= row["diverged_at"] <= 3 and outcome.members.step[1] == row["diverged_at"]
     assert outcome.result["test"] == outcome.result["members"][0]["test"]
