@@ -93,8 +93,11 @@ def _prepared(name: str, data_dir: Path | None) -> Path:
     if data_dir:
         command += f" --data-dir {shlex.quote(str(data_dir))}"
     without_raw = "; without --raw it downloads the files" if name in BUILT_IN else ", an image folder or archive"
+    versions = directory.parents[1].glob(f"*/{directory.name}")
+    others = sorted(version.parent.name for version in versions if is_prepared(version))
+    there = f" (there is {', '.join(others)})" if others else ""
     raise InputError(
-        f"{name}: not prepared in {directory.parent}. Run: {command} (PATH: the raw files{without_raw})"
+        f"{name}: not prepared in {directory.parent}{there}. Run: {command} (PATH: the raw files{without_raw})"
     )
 
 

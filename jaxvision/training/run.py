@@ -136,7 +136,7 @@ def train(task: Task, splits, config: TrainConfig, env: Env, *, memory: bool = F
     if len(members) == 1:
         result |= {name: each[0] for name, each in scalars.items()}
         return Outcome(state, result, records, test, on_test[0], state)
-    if task.ensemble_metrics_fn:
+    if task.ensemble_metrics_fn and len(chosen) > 1:
         ensemble = make_evaluate(task.ensemble_metrics_fn, env.layout, config.eval_batch_size)
         together = of_members(loop.state.variables, chosen)
         result["ensemble"] = {"test": only_scalars(ensemble(together, test, "evaluating the ensemble"))}
@@ -181,7 +181,7 @@ def population_result(
         row = {"seed": member.seed, "hyper": member.hyper, **seen}
         rows.append({**row, "diverged_at": diverged[i]} if i in diverged else row)
     means = {name: mean for name, (mean, _) in spreads.items()}
-    deviations = {name: std for name, (_, std) in spreads.items()}
+    deviations = {name: std for name, (_, std) in spreads.items()} if len(chosen) > 1 else {}
     varied = [name for name in members[0].hyper if len({member.hyper[name] for member in members}) > 1]
     return {**means, "std": deviations, "varied": varied, "chosen": chosen, "members": rows}
 
@@ -246,9 +246,11 @@ def print_result(result: dict, path: Path, *, trial: bool = False) -> None:
                 for name, value in result[split].items()
             )
             print(f"{split:>10}  " + "  ".join(numbers))
-    if varied := result.get("varied"):
-        hyper = result["members"][result["chosen"][0]]["hyper"]
-        print(f"{'chosen':>10}  " + "  ".join(f"{name} {hyper[name]:g}" for name in varied))
+    if "members" in result:
+        shown = result["members"][result["chosen"][0]]
+        if result["varied"]:
+            print(f"{'chosen':>10}  " + "  ".join(f"{name} {shown['hyper'][name]:g}" for name in result["varied"]))
+        print(f"{'shown':>10}  seed {shown['seed']}, in figures except the curves and in predictions")
     for split, scores in result.get("ensemble", {}).items():
         numbers = (f"{name} {value:.4f}" for name, value in scores.items())
         print(f"{split:>10}  " + "  ".join(numbers) + "  (as one ensemble)")

@@ -87,6 +87,11 @@ def test_large_sets_stream(prepared, monkeypatch):
     assert load("mnist", prepared[0]).train.resident() is None
 
 
+def test_what_is_not_prepared_is_told_with_what_is(prepared):
+    with pytest.raises(InputError, match=r"mnits: not prepared in .*mnits \(there is mnist\)\. Run: "):
+        load("mnits", prepared[0])
+
+
 def test_what_is_not_prepared_is_told_how(tmp_path):
     command = "scripts/run scripts/prepare_data.py mnist --raw PATH --data-dir '.*no such dir' "
     with pytest.raises(InputError, match=rf"mnist: not prepared in .*{command}.*without --raw it downloads"):

@@ -214,6 +214,7 @@ def test_a_member_that_diverges_stays_behind_and_the_others_go_on(runs, capsys):
     evaluated = {name: value for name, value in healthy.records[-1].items() if name in ("loss", "top1")}
     assert healthy.records[-1]["split"] == "validation"
     assert "validation " + "  ".join(f"{name} {value:.4f}" for name, value in evaluated.items()) in said
+    assert outcome.result["std"] == {} and "ensemble" not in outcome.result  # of the one that is left
     row = outcome.result["members"][1]
     assert 1 <= row["diverged_at"] <= 3 and outcome.members.step[1] == row["diverged_at"]
     assert outcome.result["test"] == outcome.result["members"][0]["test"]
