@@ -30,8 +30,7 @@ def write_whole(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        if error.filename is None or Path(error.filename).name.startswith(
-            f".{path.name}."
-        ):  # a full disk names none
+        named = error.filename  # by a full disk it is not
+        if named is None or Path(named).name.startswith(f".{path.name}."):
             error.filename, error.filename2 = str(path), None
         raise
